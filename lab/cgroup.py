@@ -12,9 +12,9 @@ from lab.shell import wait_until
 
 ROOT = Path("/sys/fs/cgroup")
 _TOP = "dcron-lab"
-_V1 = ("systemd", "unified", "memory", "pids", "cpu", "freezer")
+_V1 = ("systemd", "unified", "memory", "pids", "cpu", "cpuacct", "freezer")
 # Controllers whose v1 hierarchy a host gets to itself, so that limits work in it.
-LIMITS = ("memory", "pids", "cpu")
+LIMITS = ("memory", "pids", "cpu", "cpuacct")
 
 
 def is_unified() -> bool:

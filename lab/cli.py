@@ -112,7 +112,7 @@ def _cut(lab: state.Lab, options: argparse.Namespace) -> None:
     else:
         lab.cuts.append(["off", *lab.known(options.hosts)])
     state.save(lab)
-    with step(f"{options.verb} {' '.join(getattr(options, 'hosts', []))}".strip()):
+    with step(" ".join([options.verb, *(lab.cuts[-1] if lab.cuts else [])])):
         partition.apply(lab)
 
 

@@ -106,6 +106,9 @@ def _settle(root: Path) -> None:
     """Make a fresh base one that starts nothing of its own accord and has no identity."""
     for key in (root / "etc/ssh").glob("ssh_host_*"):
         key.unlink()
+    # Each host gets the machine's apt sources when it is made (see disk).
+    for listed_at_build in (root / "etc/apt/sources.list.d").glob("*"):
+        listed_at_build.unlink()
     (root / "etc/machine-id").write_text("")
     (root / "etc/hostname").unlink(missing_ok=True)
     run("chroot", str(root), "systemctl", "mask", "--quiet", *MASKED_UNITS)
@@ -124,9 +127,7 @@ def units_to_disable(listed: str) -> list[str]:
     units = [line.split()[0] for line in listed.splitlines() if line.strip()]
     kinds = (".service", ".socket", ".timer", ".path")
     keep = (*KEPT_UNITS, "e2scrub_all.timer", "e2scrub_reap.service", "fstrim.timer")
-    return [
-        unit for unit in units if unit.endswith(kinds) and unit not in keep
-    ]
+    return [unit for unit in units if unit.endswith(kinds) and unit not in keep]
 
 
 def _prune() -> None:

@@ -46,7 +46,11 @@ def ensure(lab: state.Lab) -> None:
 
 
 def rules(lab: state.Lab) -> str:
-    """The nft script for the way out: masquerade, and no way into another lab."""
+    """The nft script for the way out: masquerade, and no way into another lab.
+
+    Where the kernel shows bridged packets to the ip hooks (br_netfilter), hosts of one lab pass
+    here, too: both rules leave the lab's own subnet alone.
+    """
     table, subnet = names.table(lab.name), names.subnet(lab.index)
     return f"""
 table ip {table} {{}}
@@ -58,7 +62,7 @@ table ip {table} {{
   }}
   chain between {{
     type filter hook forward priority 0; policy accept;
-    ip saddr {subnet} ip daddr 10.77.0.0/16 drop
+    ip saddr {subnet} ip daddr != {subnet} ip daddr 10.77.0.0/16 drop
   }}
 }}
 """
