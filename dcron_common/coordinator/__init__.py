@@ -1,0 +1,1 @@
+"""Coordination: one contract (`contract.py`), honoured by ZooKeeper and by an in-process tree."""
