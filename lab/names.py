@@ -26,7 +26,7 @@ CONTROL_GROUPS = (
     "dcron_app",
     "dcron_worker",
 )
-NODE_GROUPS = ("ntp", "dcron_worker")
+NODE_GROUPS = ("dcron_worker",)
 
 # Linux allows 15 bytes for the name of an interface; "<lab>-node1" has to fit.
 _LAB = re.compile(r"[a-z][a-z0-9]{0,8}")
@@ -75,9 +75,8 @@ def virtual_address(index: int) -> str:
 
 def address(index: int, host: str) -> str:
     """The address of `host`: ctl1 is .11, node1 is .21."""
-    match = _HOST.fullmatch(check_host(host))
-    assert match is not None
-    return f"10.77.{index}.{_BASE[match[1]] + int(match[2])}"
+    kind, number = check_host(host)[:-1], int(host[-1])
+    return f"10.77.{index}.{_BASE[kind] + number}"
 
 
 def groups(host: str) -> tuple[str, ...]:
