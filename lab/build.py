@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from lab import disk, golden, host, machine, names, network, partition, ssh, state, teardown
+from lab import cgroup, disk, golden, host, machine, names, network, partition, ssh, state, teardown
 from lab.errors import LabError
 from lab.shell import say, step
 
@@ -31,6 +31,8 @@ def up(name: str, wanted: str | None, bare: bool) -> None:
             boot_all(lab, missing)
     for each in sorted(set(lab.hosts) - set(missing)):
         disk.introduce(lab, each)
+        if not cgroup.is_frozen(name, each):
+            ssh.connect(lab, each)
     say(f"          lab {name} is up: {' '.join(sorted(lab.hosts))}")
 
 

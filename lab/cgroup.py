@@ -6,6 +6,7 @@ freezes them. Works with the v1 hierarchies beside cgroup2 ("hybrid") and with c
 """
 
 import os
+from functools import partial
 from pathlib import Path
 
 from lab.shell import wait_until
@@ -41,7 +42,9 @@ def create(lab: str, host: str) -> list[Path]:
         group.mkdir(parents=True, exist_ok=True)
         if is_unified():
             for parent in (ROOT, group.parents[1], group.parents[0]):
-                (parent / "cgroup.subtree_control").write_text("+memory +pids +cpu")
+                there = set((parent / "cgroup.controllers").read_text().split())
+                wanted = sorted(there & {"memory", "pids", "cpu"})
+                (parent / "cgroup.subtree_control").write_text(" ".join(f"+{c}" for c in wanted))
     return [group / "cgroup.procs" for group in made]
 
 
@@ -70,7 +73,7 @@ def remove(lab: str, host: str) -> None:
     """Remove the cgroups of a host whose processes have ended."""
     for group in paths(lab, host):
         for folder, _, _ in os.walk(group, topdown=False):
-            wait_until(lambda folder=folder: _removed(Path(folder)), 10, f"remove {folder}")
+            wait_until(partial(_removed, Path(folder)), 10, f"remove {folder}")
 
 
 def remove_lab(lab: str) -> None:
@@ -123,8 +126,9 @@ def _freezer(lab: str, host: str) -> tuple[Path, str, str]:
 
 def memory_bytes(lab: str, host: str) -> int | None:
     """The memory that a host uses, page cache included; None where nothing counts it."""
-    group = _TOP + f"/{lab}/{host}"
-    for file in (ROOT / "memory" / group / "memory.usage_in_bytes", ROOT / group / "memory.current"):
+    group = f"{_TOP}/{lab}/{host}"
+    old, new = f"memory/{group}/memory.usage_in_bytes", f"{group}/memory.current"
+    for file in (ROOT / old, ROOT / new):
         if file.exists():
             return int(file.read_text())
     return None

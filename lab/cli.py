@@ -5,8 +5,19 @@ import json
 import os
 import sys
 
-from lab import cgroup, golden, host, machine, names, partition, ssh, state
-from lab import access, build, teardown
+from lab import (
+    access,
+    build,
+    cgroup,
+    golden,
+    host,
+    machine,
+    names,
+    partition,
+    ssh,
+    state,
+    teardown,
+)
 from lab.errors import LabError, NotFound
 from lab.shell import say, step
 
@@ -129,6 +140,8 @@ def _act(lab: state.Lab, verb: str, hosts: list[str]) -> None:
                 if not host.is_running(lab.hosts[each]):
                     raise LabError(f"{each} is stopped: bin/lab start {each} boots it")
                 cgroup.freeze(lab.name, each, verb == "freeze")
+                if verb == "thaw":
+                    ssh.connect(lab, each)
 
 
 def _exec(lab: state.Lab, each: str, words: list[str]) -> int:

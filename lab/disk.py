@@ -50,7 +50,7 @@ def files(lab: state.Lab, host: str) -> dict[str, str]:
             f"Address={lab.address(host)}/24\nGateway={names.gateway(lab.index)}\n"
             "LinkLocalAddressing=no\nIPv6AcceptRA=no\n"
         ),
-        # The lab ends connections by the dozen; PAM's systemd sessions would slow each ssh.
+        # Ansible and the tests talk to a host on many connections and sessions at once.
         "etc/ssh/sshd_config.d/lab.conf": "UseDNS no\nMaxStartups 100\nMaxSessions 100\n",
     }
 
@@ -72,7 +72,7 @@ def introduce(lab: state.Lab, host: str) -> None:
 def _host_key(lab: state.Lab, host: str, top: Path) -> None:
     key = top / "etc/ssh/ssh_host_ed25519_key"
     if not key.exists():
-        run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", host, "-f", str(key))
+        ssh.make_key(key, host)
     public = " ".join(key.with_suffix(".pub").read_text().split()[:2])
     known = ssh.known_hosts(lab)
     old = known.read_text().splitlines() if known.exists() else []

@@ -95,7 +95,7 @@ def _build(kind: str, base: Path) -> None:
         str(sources),
     ]
     with step(f"build the {kind} base {base} (log: {log})"):
-        stream(command, str(log), lambda line: line.startswith(("I: ", "E: ")))
+        stream(command, log, lambda line: line.startswith(("I: ", "E: ")))
         _settle(root)
         about = {"kind": kind, "packages": packages(kind)}
         (building / "about.json").write_text(json.dumps(about, indent=1) + "\n")

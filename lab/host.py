@@ -16,6 +16,7 @@ from lab.errors import LabError
 from lab.shell import run, succeeds, wait_until
 
 _INSIDE = "/run/lab-cgroup"
+_NSPAWN = Path("/run/systemd/nspawn")
 
 
 def start_ticks(pid: int) -> int | None:
@@ -45,7 +46,7 @@ def boot(lab: state.Lab, host: str) -> None:
     mounts.mount_overlay(Path(lab.base), names.disk_dir(lab.name) / host)
     joins = cgroup.create(lab.name, host)
     enter = "".join(f"echo 0 > {file} && " for file in joins)
-    with open(names.run_dir(lab.name) / f"{host}.log", "ab") as log:
+    with (names.run_dir(lab.name) / f"{host}.log").open("ab") as log:
         process = subprocess.Popen(
             ["/bin/sh", "-c", f'{enter}exec "$@"', "lab", *nspawn(lab, host)],
             stdin=subprocess.DEVNULL,
@@ -170,7 +171,11 @@ def clear(lab: str, host: str) -> None:
         wait_until(lambda: not network.link_exists(port), 10, f"{port} goes away")
     cgroup.remove(lab, host)
     for kind in ("propagate", "unix-export"):
-        _forget(Path("/run/systemd/nspawn") / kind / port)
+        _forget(_NSPAWN / kind / port)
+    root = disk.root(lab, host)
+    if root.is_dir():
+        about = root.stat()
+        (_NSPAWN / "locks" / f"inode-{about.st_dev}:{about.st_ino}").unlink(missing_ok=True)
 
 
 def _kill(lab: str, host: str) -> list[int]:

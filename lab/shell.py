@@ -5,6 +5,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 from lab.errors import LabError
 
@@ -31,25 +32,23 @@ def succeeds(*command: str) -> bool:
     return done.returncode == 0
 
 
-def stream(command: Sequence[str], log: str, wanted: Callable[[str], bool]) -> None:
+def stream(command: Sequence[str], log: Path, wanted: Callable[[str], bool]) -> None:
     """Run a long program with its output in the file `log`; show the lines that are `wanted`."""
-    with open(log, "w") as file:
-        process = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-        )
-        assert process.stdout is not None
-        for line in process.stdout:
+    process = subprocess.Popen(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+    )
+    with log.open("w") as file:
+        for line in process.stdout or ():
             file.write(line)
             if wanted(line):
                 say(f"          {line.rstrip()}")
     if process.wait():
-        with open(log) as file:
-            tail = "".join(file.readlines()[-15:])
+        tail = "\n".join(log.read_text().splitlines()[-15:])
         raise LabError(f"{command[0]}: exit code {process.returncode}; the end of {log}:\n{tail}")
 
 

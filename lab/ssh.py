@@ -29,7 +29,12 @@ def ensure_key(lab: state.Lab) -> None:
     """Make the lab's key where it is missing."""
     key(lab).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     if not key(lab).exists():
-        run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", f"lab-{lab.name}", "-f", str(key(lab)))
+        make_key(key(lab), f"lab-{lab.name}")
+
+
+def make_key(file: Path, comment: str) -> None:
+    """Make a key pair without a passphrase."""
+    run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", comment, "-f", str(file))
 
 
 def options(lab: state.Lab) -> list[str]:

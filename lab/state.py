@@ -113,7 +113,7 @@ def lock(name: str) -> Iterator[None]:
         descriptor = os.open(file, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         # Another holder may have removed the file while this one waited for it.
-        if file.exists() and os.stat(file).st_ino == os.fstat(descriptor).st_ino:
+        if file.exists() and file.stat().st_ino == os.fstat(descriptor).st_ino:
             break
         os.close(descriptor)
     try:
