@@ -90,7 +90,7 @@ def _carry_out(options: argparse.Namespace, name: str) -> int:
     if options.verb == "exec":
         return _exec(state.need(name), options.host, options.words)
     machine.need_root()
-    with state.lock(name):
+    with state.lock(f"lab-{name}"):
         if options.verb == "up":
             build.up(name, options.hosts, options.bare)
         elif options.verb == "golden":
