@@ -1,0 +1,28 @@
+"""Where time comes from, as an argument: no other module calls the system's clocks for decisions."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+
+def _boottime() -> float:
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """`wall`: epoch seconds, for what people see and what is due. `boot`: seconds that never step
+    and count through a suspend, for leases and deadlines (CLOCK_BOOTTIME)."""
+
+    wall: Callable[[], float] = time.time
+    boot: Callable[[], float] = _boottime
+
+
+SYSTEM = Clock()
+
+
+def minute(at: float) -> int:
+    """The minute that `at` lies in, as epoch seconds."""
+    return int(at // 60) * 60

@@ -1,0 +1,13 @@
+"""Names that sort by time and cannot be guessed twice: ULIDs."""
+
+from __future__ import annotations
+
+import secrets
+
+_ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # Crockford's base 32, as the ULID spec says
+
+
+def ulid(now: float) -> str:
+    """26 characters: 48 bits of milliseconds of `now` (epoch seconds), 80 random bits."""
+    number = (int(now * 1000) << 80) | secrets.randbits(80)
+    return "".join(_ALPHABET[(number >> shift) & 31] for shift in range(125, -5, -5))

@@ -1,0 +1,80 @@
+"""Runs: their states, their keys, and the record that goes into the database.
+
+A run is one attempt at one due minute (or one request). Its state only rises:
+running < lost < every result.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Trigger(StrEnum):
+    CRON = "cron"
+    CATCH_UP = "catch_up"
+    MANUAL = "manual"
+    RETRY = "retry"
+    RESUME = "resume"
+
+
+class RunState(StrEnum):
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    TIMED_OUT = "timed_out"
+    KILLED = "killed"
+    LOST = "lost"
+    SKIPPED = "skipped"
+    MISSED = "missed"
+
+    @property
+    def rank(self) -> int:
+        """A record moves only to a state of higher rank."""
+        return _RANKS.get(self, 2)
+
+
+_RANKS = {RunState.RUNNING: 0, RunState.LOST: 1}
+
+# What a run's end makes of its job's status; states that are absent leave it as it is.
+FAILING = frozenset({RunState.FAILED, RunState.TIMED_OUT, RunState.LOST})
+
+MANUAL = "m."  # how the key of a run begins that somebody asked for
+
+
+def cron_key(minute: int) -> str:
+    """The claim's name for a due minute (epoch seconds, a multiple of 60)."""
+    return str(minute)
+
+
+def key_minute(key: str) -> int | None:
+    """The due minute of a claim's name, or None for a manual run."""
+    return None if key.startswith(MANUAL) else int(key.partition(".")[0])
+
+
+@dataclass(frozen=True, slots=True)
+class RunRecord:
+    """One row of a run. `kind` is "cron" or a manual run's key; `node` is "" unless the worker's
+    name is part of the run's identity (jobs on all nodes, isolated launches).
+
+    Times are epoch seconds; `output_tail` is text with invalid bytes replaced.
+    """
+
+    run_id: str
+    job_id: int
+    scheduled_at: int
+    attempt: int
+    trigger: Trigger
+    state: RunState
+    kind: str = "cron"
+    node: str = ""
+    worker: str | None = None
+    epoch: int = 0
+    started_at: float | None = None
+    finished_at: float | None = None
+    exit_code: int | None = None
+    signal: int | None = None
+    reason: str | None = None
+    isolated: bool = False
+    output_tail: str | None = None
+    output_url: str | None = None
