@@ -25,7 +25,7 @@ def up(name: str, wanted: str | None, bare: bool) -> None:
         network.ensure(lab)
         partition.apply(lab)
         ssh.ensure_key(lab)
-    missing = [each for each in sorted(lab.hosts) if not host.is_running(lab.hosts[each])]
+    missing = [each for each in sorted(lab.hosts) if not host.is_up(lab.hosts[each])]
     if missing:
         with step(f"boot {' '.join(missing)}"):
             boot_all(lab, missing)
@@ -73,3 +73,5 @@ def boot_all(lab: state.Lab, hosts: list[str]) -> None:
         ssh.connect(lab, each)
     for each in hosts:
         host.give_limits(lab, each)
+        lab.hosts[each].ready = True
+        state.save(lab)

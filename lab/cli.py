@@ -131,7 +131,7 @@ def _act(lab: state.Lab, verb: str, hosts: list[str]) -> None:
     lab.known(hosts)
     with step(f"{verb} {' '.join(hosts)}"):
         if verb == "start":
-            build.boot_all(lab, [each for each in hosts if not host.is_running(lab.hosts[each])])
+            build.boot_all(lab, [each for each in hosts if not host.is_up(lab.hosts[each])])
         for each in hosts:
             if verb in ("stop", "kill"):
                 ssh.disconnect(lab, each)

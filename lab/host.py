@@ -33,6 +33,11 @@ def is_running(record: state.Host) -> bool:
     return record.pid is not None and start_ticks(record.pid) == record.started
 
 
+def is_up(record: state.Host) -> bool:
+    """Whether the host runs and its boot was not interrupted half-way."""
+    return record.ready and is_running(record)
+
+
 def describe(lab: state.Lab, host: str) -> str:
     """The host's state: running, frozen or stopped."""
     if not is_running(lab.hosts[host]):
@@ -55,7 +60,7 @@ def boot(lab: state.Lab, host: str) -> None:
             start_new_session=True,
             cwd="/",
         )
-    lab.hosts[host] = state.Host(process.pid, start_ticks(process.pid))
+    lab.hosts[host] = state.Host(process.pid, start_ticks(process.pid), ready=False)
     state.save(lab)
     port = names.port(lab.name, host)
     wait_until(

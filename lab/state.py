@@ -19,10 +19,15 @@ VERSION = 1
 
 @dataclass
 class Host:
-    """A host as recorded: the pid of its nspawn and when that started, in clock ticks."""
+    """A host as recorded: the pid of its nspawn and when that started, in clock ticks.
+
+    `ready` is false from the start of a boot until all of it is done; a host that an interrupted
+    boot left so is booted again.
+    """
 
     pid: int | None = None
     started: int | None = None
+    ready: bool = True
 
 
 @dataclass

@@ -289,6 +289,23 @@ def test_leftovers_of_a_lab_whose_state_is_lost_are_cleaned_away() -> None:
     assert traces() == {kind: [] for kind in traces()}
 
 
+def test_an_interrupted_up_is_taken_up_where_it_was_left() -> None:
+    command = [str(CHECKOUT / "bin" / "lab"), "up", "--hosts", "ctl1,node1"]
+    for seconds in (0.2, 0.5, 0.9):
+        process = subprocess.Popen(
+            command, env={**os.environ, "LAB": NAME}, stderr=subprocess.DEVNULL
+        )
+        try:
+            process.wait(timeout=seconds)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+    lab("up", "--hosts", "ctl1,node1")
+    assert sees("ctl1", "node1")
+    lab("down")
+    assert traces() == {kind: [] for kind in traces()}
+
+
 def test_a_lab_of_another_checkout_makes_room(tmp_path: Path) -> None:
     lab("up", "--hosts", "ctl1")
     pid = hosts()["ctl1"]["pid"]
