@@ -6,7 +6,8 @@ one member only                              | single: no Galera, start it
 some member runs in a Primary component      | join: nobody bootstraps, stopped members start
 a member of the group was not looked at      | refuse: it might hold newer data, or run
 databases that are not ours                  | refuse: this server belongs to somebody else
-members run, none is Primary                 | refuse: two halves, or a majority is missing
+some wait in vain for others to be Primary   | halt: stop them, read their positions, decide again
+some run, none is Primary (two halves)       | refuse; halt where recovery was asked for
 none runs, nobody ever was in a cluster      | bootstrap the one with our database, else the first
 none runs, exactly one says it left last     | bootstrap it
 none runs, all with data know their position | bootstrap the highest position of one history
@@ -20,15 +21,22 @@ from typing import Any
 Member = dict[str, Any]
 
 _BY_HAND = (
-    " Look at each member: journalctl -u mariadb; galera_recovery prints its position. "
-    'Remedy: docs/operations.md, "Galera does not come back".'
+    " Look at each member (journalctl -u mariadb; galera_recovery prints its position), set safe_to_bootstrap: 1 in "
+    "/var/lib/mysql/grastate.dat of the one whose data you want, 0 in all others, and run this again."
+)
+_RECOVER = (
+    " Once you know that no client writes to any of them: ansible-playbook -i INVENTORY playbooks/recover.yml stops all "
+    "members and forms the cluster again from the newest."
 )
 
 
-def galera_plan(seen: dict[str, Member], members: list[str], database: str) -> dict[str, str]:
-    """{"action": single | join | bootstrap | refuse, "node": host or "", "reason": text}.
+def galera_plan(
+    seen: dict[str, Member], members: list[str], database: str, recover: bool = False
+) -> dict[str, str]:
+    """{"action": single | join | bootstrap | halt | refuse, "node": host or "", "reason": text}.
 
     `seen` maps hosts to answers of module galera_member; `members` are all hosts of the group.
+    `recover` allows to halt members that run.
     """
     for host, member in seen.items():
         foreign = sorted(set(member["databases"]) - {database})
@@ -48,16 +56,17 @@ def galera_plan(seen: dict[str, Member], members: list[str], database: str) -> d
             f"The cluster does not run, and {', '.join(unseen)} was not looked at: it might hold newer data. "
             "Run without --limit, with all members reachable."
         )
-    return _form(seen, members, database)
+    return _form(seen, members, database, recover)
 
 
-def _form(seen: dict[str, Member], members: list[str], database: str) -> dict[str, str]:
+def _form(seen: dict[str, Member], members: list[str], database: str, recover: bool) -> dict[str, str]:
     """All members were seen, none is Primary."""
-    stuck = sorted(host for host, member in seen.items() if member["galera_runs"])
-    if stuck:
-        return _refuse(
-            f"{', '.join(stuck)} runs without a majority (non-Primary), and did not find the others in time." + _BY_HAND
-        )
+    stuck = sorted(host for host, member in seen.items() if member["stuck"])
+    if stuck and not recover:
+        return _refuse(f"{', '.join(stuck)} runs without a majority and did not find the others in time." + _RECOVER)
+    waiting = sorted(host for host, member in seen.items() if member["waiting"])
+    if stuck or waiting:
+        return _answer("halt", "", f"{', '.join(stuck + waiting)} cannot form a cluster without help")
     joined = [host for host in members if seen[host]["joined"]]
     if not joined:
         ours = [host for host in members if database in seen[host]["databases"]]

@@ -18,7 +18,7 @@ DOCUMENTATION = """
 module: galera_member
 short_description: Look at, start, restart or bootstrap a member of a Galera cluster
 options:
-  state: {description: What to do, required: true, type: str, choices: [probed, started, restarted, bootstrapped]}
+  state: {description: What to do, required: true, type: str, choices: [probed, halted, started, restarted, bootstrapped]}
   timeout: {description: Seconds to wait for the server to be ready, default: 60, type: int}
 """
 
@@ -78,11 +78,13 @@ def probe(module: AnsibleModule, timeout: int) -> dict[str, Any]:
     ):
         time.sleep(1)  # it joins or gives up; the deadline ends this loop
         unit, status = unit_state(module), ask(module)
-    galera_runs = status.get("wsrep_on") == "ON" or (unit in ("active", "activating") and not status)
+    galera_runs = status.get("wsrep_on") == "ON"
+    primary = status.get("wsrep_cluster_status") == "Primary" and status.get("wsrep_ready") == "ON"
+    stopped = unit in ("inactive", "failed")
     position = (
-        {"uuid": status.get("wsrep_cluster_state_uuid", NEVER), "seqno": -1, "safe_to_bootstrap": False}
-        if status or galera_runs
-        else saved_position(module)
+        saved_position(module)
+        if stopped
+        else {"uuid": status.get("wsrep_cluster_state_uuid", NEVER), "seqno": -1, "safe_to_bootstrap": False}
     )
     databases = sorted(
         path.name for path in DATA.glob("*/") if path.name not in SYSTEM and path.name[0] not in ".#"
@@ -91,7 +93,9 @@ def probe(module: AnsibleModule, timeout: int) -> dict[str, Any]:
         "unit": unit,
         "runs": bool(status),
         "galera_runs": galera_runs,
-        "primary": status.get("wsrep_cluster_status") == "Primary" and status.get("wsrep_ready") == "ON",
+        "primary": primary,
+        "stuck": (galera_runs and not primary) or (unit == "active" and not status),
+        "waiting": not stopped and unit != "active" and not status,
         "joined": position["uuid"] not in ("", NEVER),
         "databases": databases,
         **position,
@@ -116,6 +120,14 @@ def wait_ready(module: AnsibleModule, timeout: int) -> None:
     )
 
 
+def halt(module: AnsibleModule) -> None:
+    """Stop a member that has no majority: it does not stop when asked. InnoDB recovers from the kill."""
+    module.run_command(["systemctl", "kill", "-s", "KILL", "mariadb"])  # fails where nothing runs: as well
+    module.run_command(["systemctl", "stop", "mariadb"], check_rc=True)
+    module.run_command(["systemctl", "reset-failed", "mariadb"], check_rc=True)
+    (DATA / "gvwstate.dat").unlink(missing_ok=True)
+
+
 def bootstrap(module: AnsibleModule) -> None:
     module.run_command(["systemctl", "stop", "mariadb"], check_rc=True)
     # A saved view of the old component would make the new one wait for its members.
@@ -133,7 +145,7 @@ def main() -> None:
             "state": {
                 "type": "str",
                 "required": True,
-                "choices": ["probed", "started", "restarted", "bootstrapped"],
+                "choices": ["probed", "halted", "started", "restarted", "bootstrapped"],
             },
             "timeout": {"type": "int", "default": 60},
         },
@@ -145,6 +157,9 @@ def main() -> None:
     if module.check_mode:
         module.exit_json(changed=state != "started" or unit_state(module) != "active")
     changed = True
+    if state == "halted":
+        halt(module)
+        module.exit_json(changed=True)
     if state == "bootstrapped":
         bootstrap(module)
     elif state == "restarted":
