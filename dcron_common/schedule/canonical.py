@@ -54,7 +54,7 @@ def _free(rule: FieldRule, values: tuple[int, ...]) -> str:
     """Where a leading `*` does no harm: `*`, an exact `*/n`, or a list."""
     if len(values) == rule.size:
         return "*"
-    if len(values) > 1:
+    if len(values) > 2:
         step = values[1] - values[0]
         if values == tuple(range(rule.low, _last(rule) + 1, step)):
             return f"*/{step}"

@@ -19,13 +19,15 @@ _DAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
 # Debian reads a step as any number; beyond the largest field it can only be a slip of the keyboard.
 _LARGEST_STEP = 60
 _ITEM = re.compile(r"(?P<first>[^-/]*)(?:-(?P<last>[^-/]*))?(?:/(?P<step>[^-/]*))?")
-_FOREIGN = {
+_FOREIGN_SIGNS = {
     "?": "'?' is not of cron; write *",
     "#": "'#' (the n-th weekday of a month) is not of cron",
+    "~": "'~' (random) is not of Debian's cron",
+}
+_FOREIGN_LETTERS = {
     "L": "'L' (last) is not of cron",
     "W": "'W' (nearest weekday) is not of cron",
     "H": "'H' (hashed) is not of cron",
-    "~": "'~' (random) is not of Debian's cron",
 }
 
 
@@ -92,7 +94,7 @@ def _parse_item(rule: FieldRule, item: str) -> range:
     low = _value(rule, item, first)
     if last is None:
         if step is not None:
-            # Debian's cron takes 5/10 for 5 and drops the step.
+            # Debian's cron refuses it, older ones read 5, later ones 5-59/10: nobody can tell.
             hint = f"{low}-{rule.high}/{step}"
             raise _refused(rule, item, f"a step needs a range; write {first} alone, or {hint}")
         return range(low, low + 1)
@@ -112,7 +114,7 @@ def _value(rule: FieldRule, item: str, text: str) -> int:
     name = text.lower()
     if name in rule.names:
         return rule.low + rule.names.index(name)
-    raise _refused(rule, item, _value_hint(rule, item, text))
+    raise _refused(rule, item, _value_hint(rule, text))
 
 
 def _step(rule: FieldRule, item: str, text: str, largest: int) -> int:
@@ -135,14 +137,17 @@ def _backward_hint(rule: FieldRule, first: str, last: str, low: int) -> str:
     return f"the range runs backward; write {low}-{rule.high},{rule.low}-{last}"
 
 
-def _value_hint(rule: FieldRule, item: str, text: str) -> str:
+def _value_hint(rule: FieldRule, text: str) -> str:
     if not text:
         return "a value is missing"
+    for sign, hint in _FOREIGN_SIGNS.items():
+        if sign in text:
+            return hint
     if text.lower()[:3] in rule.names:
         return f"names have three letters; write {text.lower()[:3]}"
-    for sign, hint in _FOREIGN.items():
-        if sign in item.upper():
-            return hint
+    letter = re.fullmatch(r"[0-9]*([LWH])", text.upper())
+    if letter is not None:
+        return _FOREIGN_LETTERS[letter[1]]
     if text[0] == "*":
         return "nothing follows * but a step, such as */5"
     if text.lower() in _MONTHS + _DAYS:

@@ -48,7 +48,9 @@ class Schedule:
     def next(self, after: int, count: int = 1) -> list[int]:
         """The next `count` firings strictly after `after`; fewer if 40 years hold no more."""
         first = after // 60 + 1
-        return list(islice(self._firings(first, first + _HORIZON_MINUTES), count))
+        # A one-shot may be as far ahead as it likes.
+        last = max(first + _HORIZON_MINUTES, self._at // 60)
+        return list(islice(self._firings(first, last), count))
 
     def describe(self) -> str:
         """One English sentence."""
