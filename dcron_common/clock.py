@@ -1,4 +1,4 @@
-"""Where time comes from, as an argument: no other module calls the system's clocks for decisions."""
+"""Where time comes from: passed in as an argument, so that tests decide what time it is."""
 
 from __future__ import annotations
 

@@ -4,16 +4,20 @@
 /leader/epoch                    its version is raised by each new leader, checked by its writes
 /inbox/<job>-<seq>               "job is at revision R"
 /workers/<worker>                ephemeral registration
-/assignments/<worker>/<job>.<revision>   the spec; the name alone tells what changed
-/fence/<shard>/<job>             persistent for the job's life; versions never restart
-/runs/<shard>/<job>/<key>        claim;  key: <minute> | <minute>.<worker> | m.<ulid>
-/runs/<shard>/<job>/<key>/owner  ephemeral, only while a process runs
-/tasks/<worker>/<job>.<key>      a run that the leader asks a worker for
+/assignments/<worker>/<slot>.<revision>   the spec; the name alone tells what changed
+/fence/<shard>/<slot>            persistent for the job's life; versions never restart
+/runs/<worker>/<slot>.<key>      claim;  key: <minute> | m.<ulid>
+/runs/<worker>/<slot>.<key>/owner   ephemeral, only while a process runs
+/tasks/<worker>/<slot>.<key>     a run that the leader asks a worker for
 
-Jobs are sharded over 256 parents so that no list of children nears ZooKeeper's packet limit.
+A slot is what is placed on one worker: `<job>` alone, or `<job>@<worker>` of a job that runs on
+all workers. Fences are sharded over 256 parents so that no list of children nears ZooKeeper's
+packet limit; everything below a worker's name can be read and written by that worker only.
 """
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 ELECTION = "/leader/election"
 EPOCH = "/leader/epoch"
@@ -28,19 +32,34 @@ SHARDS = 256
 
 
 def shard(job_id: int) -> str:
-    """The two hex digits under which a job's nodes stand."""
+    """The two hex digits under which a job's fence stands."""
     return f"{job_id % SHARDS:02x}"
 
 
-def shards(root: str) -> list[str]:
-    """All shard parents under FENCES or RUNS."""
-    return [f"{root}/{number:02x}" for number in range(SHARDS)]
+def fence_shards() -> list[str]:
+    """All parents of fences."""
+    return [f"{FENCES}/{number:02x}" for number in range(SHARDS)]
 
 
 def roots() -> list[str]:
-    """What must exist before anything else is written, parents first."""
-    fixed = [ELECTION, EPOCH, INBOX, WORKERS, ASSIGNMENTS, TASKS]
-    return [*fixed, *shards(FENCES), *shards(RUNS)]
+    """What must exist before anything else is written."""
+    return [ELECTION, EPOCH, INBOX, WORKERS, ASSIGNMENTS, RUNS, TASKS, *fence_shards()]
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Slot:
+    """A job's place: `node` is empty, or the worker's name for a job that runs on all."""
+
+    job_id: int
+    node: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.job_id}@{self.node}" if self.node else str(self.job_id)
+
+    @classmethod
+    def parse(cls, text: str) -> Slot:
+        job, _, node = text.partition("@")
+        return cls(int(job), node)
 
 
 def inbox_prefix(job_id: int) -> str:
@@ -61,41 +80,41 @@ def assignments(worker_name: str) -> str:
     return f"{ASSIGNMENTS}/{worker_name}"
 
 
-def assignment(worker_name: str, job_id: int, revision: int) -> str:
-    return f"{ASSIGNMENTS}/{worker_name}/{job_id}.{revision}"
+def assignment(worker_name: str, slot: Slot, revision: int) -> str:
+    return f"{ASSIGNMENTS}/{worker_name}/{slot}.{revision}"
 
 
-def assignment_parts(name: str) -> tuple[int, int]:
-    """(job, revision) of an assignment's name."""
-    job, _, revision = name.partition(".")
-    return int(job), int(revision)
+def assignment_parts(name: str) -> tuple[Slot, int]:
+    """(slot, revision) of an assignment's name."""
+    slot, _, revision = name.rpartition(".")
+    return Slot.parse(slot), int(revision)
 
 
-def fence(job_id: int) -> str:
-    return f"{FENCES}/{shard(job_id)}/{job_id}"
+def fence(slot: Slot) -> str:
+    return f"{FENCES}/{shard(slot.job_id)}/{slot}"
 
 
-def job_runs(job_id: int) -> str:
-    return f"{RUNS}/{shard(job_id)}/{job_id}"
+def runs(worker_name: str) -> str:
+    return f"{RUNS}/{worker_name}"
 
 
-def claim(job_id: int, key: str) -> str:
-    return f"{job_runs(job_id)}/{key}"
+def claim(worker_name: str, slot: Slot, key: str) -> str:
+    return f"{RUNS}/{worker_name}/{slot}.{key}"
 
 
-def owner(job_id: int, key: str) -> str:
-    return f"{claim(job_id, key)}/owner"
+def owner(claim_path: str) -> str:
+    return f"{claim_path}/owner"
 
 
 def tasks(worker_name: str) -> str:
     return f"{TASKS}/{worker_name}"
 
 
-def task(worker_name: str, job_id: int, key: str) -> str:
-    return f"{TASKS}/{worker_name}/{job_id}.{key}"
+def task(worker_name: str, slot: Slot, key: str) -> str:
+    return f"{TASKS}/{worker_name}/{slot}.{key}"
 
 
-def task_parts(name: str) -> tuple[int, str]:
-    """(job, key) of a task's name."""
-    job, _, key = name.partition(".")
-    return int(job), key
+def run_parts(name: str) -> tuple[Slot, str]:
+    """(slot, key) of a claim's or a task's name."""
+    slot, _, key = name.partition(".")
+    return Slot.parse(slot), key

@@ -75,7 +75,8 @@ class Claim(_Payload):
 
     `nonce` names the launch: after a lost answer, a claim with one's own nonce is one's own
     (P3). `not_before` is set while a retry waits. `resumes` counts the times that another
-    worker took it over.
+    worker took it over. `passed_over` are older due minutes that this claim closes without a
+    start of their own: they are recorded as missed together with it, for `passed_reason`.
     """
 
     run_id: str
@@ -88,6 +89,8 @@ class Claim(_Payload):
     claimed_at: float
     resumes: int = 0
     not_before: float | None = None
+    passed_over: list[int] = field(default_factory=list)
+    passed_reason: str | None = None
     result: Result | None = None
 
     @classmethod
@@ -131,6 +134,6 @@ class Task(_Payload):
 
 @dataclass(frozen=True, slots=True)
 class Notice(_Payload):
-    """An inbox entry: the database has `revision` of a job. Consumed after a read of at least it."""
+    """An inbox entry: the database has `revision` of a job; consumed after a read of at least it."""
 
     revision: int

@@ -132,7 +132,7 @@ class Coordinator(ABC):
 
     @abstractmethod
     def get_many(self, paths: Sequence[str]) -> list[Node | None]:
-        """The nodes in the order of `paths`, None where there is none; requests in flight together."""
+        """The nodes in the order of `paths`, None where there is none; sent together."""
 
     @abstractmethod
     def exists(self, path: str) -> Stat | None:
