@@ -134,6 +134,6 @@ class Task(_Payload):
 
 @dataclass(frozen=True, slots=True)
 class Notice(_Payload):
-    """An inbox entry: the database has `revision` of a job; consumed after a read of at least it."""
+    """An inbox entry: the database has `revision` of a job. Consumed after a read of it."""
 
     revision: int

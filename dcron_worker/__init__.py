@@ -1,0 +1,1 @@
+"""The daemon on every node: membership, crontab, claims, runs and their reports."""

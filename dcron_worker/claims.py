@@ -1,0 +1,263 @@
+"""Claims: the transactions by which a worker takes, gives up and ends runs (P1, P2, P3, P6, P12).
+
+Every transaction here writes the job's fence at the version the decision was made on. If that
+version is gone, the fence is read again and the decision is made anew; a lost answer is
+resolved by reading the claim and looking for one's own nonce.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from dcron_common import paths
+from dcron_common.clock import Clock
+from dcron_common.coordinator.contract import Coordinator, Create, Delete, Operation, Set, Stat
+from dcron_common.errors import BadVersion, ConnectionLost, CoordinatorError, NoNode
+from dcron_common.job import Concurrency
+from dcron_common.paths import Slot
+from dcron_common.protocol import Claim, Fence, Result, Task
+from dcron_common.run import Trigger, cron_key
+from dcron_worker.book import Book, Held, OpenClaim
+from dcron_worker.decide import Decision
+
+log = logging.getLogger(__name__)
+
+BATCH = 30  # claims of three operations each: a transaction has at most 100
+
+
+@dataclass(slots=True)
+class Wanted:
+    """One claim to make: the operations that make it, and what the book says afterwards."""
+
+    held: Held
+    opened: OpenClaim
+    fence: Fence
+    operations: tuple[Operation, ...]
+
+
+class Claims:
+    """Makes and ends claims for one worker; keeps `book` in step with what was committed."""
+
+    def __init__(
+        self,
+        worker: str,
+        coordinator: Coordinator,
+        book: Book,
+        clock: Clock,
+        new_id: Callable[[], str],
+    ) -> None:
+        self._worker = worker
+        self._coordinator = coordinator
+        self._book = book
+        self._clock = clock
+        self._new_id = new_id
+
+    def take_due(self, decisions: Sequence[tuple[Slot, Decision]]) -> list[OpenClaim]:
+        """Claim due minutes; returns the claims that were made, to be launched or recorded."""
+        return self._take([self._for_minute(slot, decision) for slot, decision in decisions])
+
+    def take_task(self, slot: Slot, key: str, task: Task) -> OpenClaim | None:
+        """Claim what the leader asked for; the task goes in the same transaction."""
+        held = self._book.held[slot]
+        claim = self._claim(held, task.trigger, task.attempt)
+        wanted = self._want(slot, held, key, claim, mark=held.fence.mark)
+        gone = Delete(paths.task(self._worker, slot, key))
+        wanted.operations = (*wanted.operations, gone)
+        taken = self._take([wanted])
+        return taken[0] if taken else None
+
+    def take_again(self, opened: OpenClaim) -> bool:
+        """Own an open claim again: a due retry, or a process found alive by a new session."""
+        slot = opened.slot
+        held = self._book.held.get(slot)
+        if held is None or held.fence.holder != self._worker:
+            return False
+        claim = replace(opened.claim, nonce=self._new_id(), not_before=None)
+        operations: tuple[Operation, ...] = (
+            Set(paths.fence(slot), held.fence.encode(), held.fence_version),
+            Set(opened.path, claim.encode(), opened.version),
+            Create(paths.owner(opened.path), ephemeral=True),
+        )
+        changed = replace(opened, claim=claim, owned=True)
+        wanted = Wanted(held, changed, held.fence, operations)
+        return bool(self._take([wanted]))
+
+    def finish(self, opened: OpenClaim, result: Result, retry_at: float | None) -> bool:
+        """Write how a run ended, free the job, drop the owner: one transaction (P6).
+
+        With `retry_at` the claim goes on as the next attempt, and the job stays taken. False:
+        not done, try again after the book was refreshed.
+        """
+        claim = replace(opened.claim, result=result)
+        if retry_at is not None:
+            claim = replace(
+                opened.claim,
+                run_id=self._new_id(),
+                attempt=opened.claim.attempt + 1,
+                trigger=Trigger.RETRY,
+                not_before=retry_at,
+            )
+        operations: list[Operation] = [Set(opened.path, claim.encode(), opened.version)]
+        held = self._book.held.get(opened.slot)
+        fence = held.fence if held else None
+        if held and fence and fence.active == opened.key and retry_at is None:
+            fence = replace(fence, active=None)
+        if held and fence and fence.holder == self._worker:
+            operations.append(Set(paths.fence(opened.slot), fence.encode(), held.fence_version))
+        if opened.owned:
+            operations.append(Delete(paths.owner(opened.path)))
+        try:
+            results = self._coordinator.commit(operations)
+        except ConnectionLost:
+            if not self._is_stored(opened.path, claim):
+                return False
+            self.refresh([opened.slot])
+            results = [self._coordinator.exists(opened.path)]
+        except CoordinatorError as error:
+            log.info("job=%s key=%s finish is tried again: %s", opened.slot, opened.key, error)
+            self.refresh([opened.slot])
+            self._refresh_claim(opened)
+            return False
+        self._book.claims.pop(opened.claim.run_id, None)
+        opened.claim, opened.owned = claim, False
+        opened.version = _version(results[0])
+        self._book.claims[claim.run_id] = opened
+        if held and fence and len(results) > 1 and isinstance(results[1], Stat):
+            held.fence, held.fence_version = fence, results[1].version
+        return True
+
+    def drop(self, opened: OpenClaim) -> None:
+        """Remove a claim whose record the database has."""
+        try:
+            self._coordinator.delete(opened.path)
+        except NoNode:
+            log.debug("claim %s was gone already", opened.path)
+        self._book.claims.pop(opened.claim.run_id, None)
+
+    def refresh(self, slots: Sequence[Slot]) -> None:
+        """Read fences again; a slot whose fence is gone is no longer held."""
+        nodes = self._coordinator.get_many([paths.fence(slot) for slot in slots])
+        for slot, node in zip(slots, nodes, strict=True):
+            held = self._book.held.get(slot)
+            if held is None:
+                continue
+            if node is None:
+                del self._book.held[slot]
+                continue
+            held.fence, held.fence_version = Fence.decode(node.data), node.stat.version
+
+    def _refresh_claim(self, opened: OpenClaim) -> None:
+        """A claim that is gone or another's is closed here: somebody with the right took it."""
+        try:
+            node = self._coordinator.get(opened.path)
+        except NoNode:
+            log.warning("job=%s key=%s the claim was taken away", opened.slot, opened.key)
+            self._book.claims.pop(opened.claim.run_id, None)
+            return
+        opened.version = node.stat.version
+        opened.owned = self._coordinator.exists(paths.owner(opened.path)) is not None
+
+    def _for_minute(self, slot: Slot, decision: Decision) -> Wanted:
+        held = self._book.held[slot]
+        claim = self._claim(held, Trigger.CRON, 1)
+        claim = replace(
+            claim,
+            passed_over=list(decision.passed_over),
+            passed_reason=decision.passed_reason,
+        )
+        if decision.outcome is not None:
+            result = Result(decision.outcome, None, self._clock.wall(), reason=decision.reason)
+            claim = replace(claim, result=result)
+        return self._want(slot, held, cron_key(decision.minute), claim, mark=decision.minute)
+
+    def _claim(self, held: Held, trigger: Trigger, attempt: int) -> Claim:
+        return Claim(
+            run_id=self._new_id(),
+            nonce=self._new_id(),
+            worker=self._worker,
+            epoch=held.fence.epoch,
+            revision=held.spec.revision,
+            attempt=attempt,
+            trigger=trigger,
+            claimed_at=self._clock.wall(),
+        )
+
+    def _want(self, slot: Slot, held: Held, key: str, claim: Claim, *, mark: int) -> Wanted:
+        fence = replace(held.fence, mark=max(mark, held.fence.mark))
+        runs = claim.result is None
+        if runs and held.spec.concurrency is not Concurrency.ALLOW:
+            fence = replace(fence, active=key)
+        path = paths.claim(self._worker, slot, key)
+        operations: list[Operation] = [
+            Set(paths.fence(slot), fence.encode(), held.fence_version),
+            Create(path, claim.encode()),
+        ]
+        if runs:
+            operations.append(Create(paths.owner(path), ephemeral=True))
+        opened = OpenClaim(slot, key, path, held.spec, claim, 0, owned=runs)
+        return Wanted(held, opened, fence, tuple(operations))
+
+    def _take(self, wanted: list[Wanted]) -> list[OpenClaim]:
+        """Commit in batches; where one member spoils a batch, its others go one by one."""
+        batches = [wanted[i : i + BATCH] for i in range(0, len(wanted), BATCH)]
+        outcomes = self._coordinator.commit_many(
+            [[op for one in batch for op in one.operations] for batch in batches]
+        )
+        taken: list[OpenClaim] = []
+        for batch, outcome in zip(batches, outcomes, strict=True):
+            if not isinstance(outcome, CoordinatorError):
+                stats = iter(outcome)
+                for one in batch:
+                    taken.append(self._note(one, [next(stats) for _ in one.operations]))
+            elif isinstance(outcome, ConnectionLost):
+                taken += [one.opened for one in batch if self._was_done(one)]
+            elif len(batch) > 1:
+                for one in batch:
+                    taken += self._take([one])
+            else:
+                log.info("job=%s not claimed: %s", batch[0].opened.slot, outcome)
+                self.refresh([batch[0].opened.slot])
+        return taken
+
+    def _note(self, one: Wanted, results: Sequence[object]) -> OpenClaim:
+        one.held.fence = one.fence
+        one.held.fence_version = _version(results[0])
+        if isinstance(results[1], Stat):
+            one.opened.version = results[1].version
+        self._book.claims[one.opened.claim.run_id] = one.opened
+        return one.opened
+
+    def _was_done(self, one: Wanted) -> bool:
+        """After a lost answer: our nonce, owned by our session, means that it is ours (P3)."""
+        session = self._coordinator.session_id
+        try:
+            self._coordinator.sync()
+            node = self._coordinator.get(one.opened.path)
+            owner = self._coordinator.exists(paths.owner(one.opened.path))
+            self.refresh([one.opened.slot])
+        except (ConnectionLost, NoNode):
+            return False
+        ours = Claim.decode(node.data).nonce == one.opened.claim.nonce
+        if not ours:
+            return False
+        one.opened.version = node.stat.version
+        needs_owner = one.opened.claim.result is None
+        if needs_owner and (owner is None or owner.ephemeral_owner != session):
+            return False  # a new session: adoption gives it back unlaunched
+        self._book.claims[one.opened.claim.run_id] = one.opened
+        return True
+
+    def _is_stored(self, path: str, claim: Claim) -> bool:
+        try:
+            self._coordinator.sync()
+            return self._coordinator.get(path).data == claim.encode()
+        except CoordinatorError:
+            return False
+
+
+def _version(result: object) -> int:
+    if not isinstance(result, Stat):
+        raise BadVersion("the service answered a write without a version")
+    return result.version

@@ -1,0 +1,130 @@
+"""Membership: the worker's registration, its beat, and the lease that follows from it (P4, P10).
+
+The lease runs from the moment a beat was *sent*, and only once it was committed; what the
+client library believes about the connection plays no part. While cut off the lease simply is
+not renewed, and the launcher ends leased runs when it has passed.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+
+from dcron_common import paths, timing
+from dcron_common.clock import Clock
+from dcron_common.coordinator.contract import Coordinator, Create, Delete, SessionState
+from dcron_common.errors import ConfigError, ConnectionLost, CoordinatorError, NodeExists, NoNode
+from dcron_common.protocol import Registration
+
+log = logging.getLogger(__name__)
+
+
+class Membership:
+    """Keeps one registration alive from a thread of its own."""
+
+    def __init__(
+        self,
+        coordinator: Coordinator,
+        registration: Registration,
+        clock: Clock,
+        renew: Callable[[float], None],
+        on_session: Callable[[], None],
+    ) -> None:
+        self._coordinator = coordinator
+        self._registration = registration
+        self._clock = clock
+        self._renew = renew
+        self._on_session = on_session
+        self._stop = threading.Event()
+        self._lock = threading.Lock()
+        self._session = 0
+        self._thread = threading.Thread(target=self._beat_for_ever, name="beat", daemon=True)
+
+    def start(self) -> None:
+        """Register and begin to beat; ConfigError if another live instance has the name."""
+        self.register()
+        self._coordinator.on_session(self._session_changed)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Leave: the registration goes at once, so that jobs move without waiting."""
+        self._stop.set()
+        self._thread.join(timeout=timing.BEAT * 3)
+        try:
+            self._coordinator.delete(paths.worker(self._registration.worker))
+        except CoordinatorError as error:
+            log.info("the registration goes with the session: %s", error)
+
+    def update(self, *, ticked_through: int, ill: list[str]) -> None:
+        """What the next beat says."""
+        with self._lock:
+            self._registration = replace(
+                self._registration, ticked_through=ticked_through, ill=ill
+            )
+
+    def register(self) -> None:
+        """Own the name in the present session.
+
+        A node of the same machine's earlier session is replaced in one transaction; one of
+        another machine is refused: two daemons with one name would run jobs twice.
+        """
+        path = paths.worker(self._registration.worker)
+        session = self._coordinator.session_id
+        sent = self._clock.boot()
+        try:
+            node = self._coordinator.get(path)
+        except NoNode:
+            self._create(path)
+        else:
+            if node.stat.ephemeral_owner != session:
+                self._replace(path, Registration.decode(node.data), node.stat.version)
+        self._session = session
+        self._renew(sent + timing.LEASE)
+
+    def _create(self, path: str) -> None:
+        try:
+            self._coordinator.create(path, self._registration.encode(), ephemeral=True)
+        except NodeExists as error:
+            raise ConfigError(f"worker {self._registration.worker} has just registered") from error
+
+    def _replace(self, path: str, other: Registration, version: int) -> None:
+        mine = self._registration
+        if other.boot_id != mine.boot_id and other.address != mine.address:
+            raise ConfigError(
+                f"another machine ({other.address}) is registered as worker {mine.worker}: "
+                "give this one a name of its own in [worker] name"
+            )
+        log.info("worker=%s replaces the registration of its earlier session", mine.worker)
+        self._coordinator.commit(
+            [Delete(path, version), Create(path, mine.encode(), ephemeral=True)]
+        )
+
+    def _session_changed(self, state: SessionState) -> None:
+        log.info("worker=%s session %s", self._registration.worker, state.value)
+        if state is SessionState.CONNECTED:
+            self._on_session()
+
+    def _beat_for_ever(self) -> None:
+        while not self._stop.wait(timing.BEAT):
+            try:
+                self.beat()
+            except ConnectionLost as error:
+                log.warning("no beat: %s", error)
+            except CoordinatorError:
+                log.exception("beat failed")
+
+    def beat(self) -> None:
+        """One write to the registration; the lease counts from before it was sent."""
+        with self._lock:
+            self._registration = replace(self._registration, beat=self._registration.beat + 1)
+            data = self._registration.encode()
+        sent = self._clock.boot()
+        try:
+            self._coordinator.set(paths.worker(self._registration.worker), data)
+        except NoNode:
+            self.register()
+            self._on_session()
+            return
+        self._renew(sent + timing.LEASE)
