@@ -4,7 +4,7 @@
 A TCP check passes on a member that lost its majority. Here the server itself is asked, over its
 socket, by an account without rights; with Galera it must be ready, Primary and Synced, else 503.
 systemd hands over the listening socket. Every question opens a connection of its own with short
-time limits: a server that hangs or takes nobody in is not healthy, and there is no state to go stale.
+time limits: a server that hangs or takes nobody in is not healthy, and no state can go stale.
 """
 
 import os

@@ -21,12 +21,13 @@ from typing import Any
 Member = dict[str, Any]
 
 _BY_HAND = (
-    " Look at each member (journalctl -u mariadb; galera_recovery prints its position), set safe_to_bootstrap: 1 in "
-    "/var/lib/mysql/grastate.dat of the one whose data you want, 0 in all others, and run this again."
+    " Look at each member (journalctl -u mariadb; galera_recovery prints its position), set "
+    "safe_to_bootstrap: 1 in /var/lib/mysql/grastate.dat of the one whose data you want, 0 in all "
+    "others, and run this again."
 )
 _RECOVER = (
-    " Once you know that no client writes to any of them: ansible-playbook -i INVENTORY playbooks/recover.yml stops all "
-    "members and forms the cluster again from the newest."
+    " Once you know that no client writes to any of them: ansible-playbook -i INVENTORY "
+    "playbooks/recover.yml stops all members and forms the cluster again from the newest."
 )
 
 
@@ -53,33 +54,47 @@ def galera_plan(
     unseen = sorted(set(members) - set(seen))
     if unseen:
         return _refuse(
-            f"The cluster does not run, and {', '.join(unseen)} was not looked at: it might hold newer data. "
-            "Run without --limit, with all members reachable."
+            f"The cluster does not run, and {', '.join(unseen)} was not looked at: it might hold "
+            "newer data. Run without --limit, with all members reachable."
         )
     return _form(seen, members, database, recover)
 
 
-def _form(seen: dict[str, Member], members: list[str], database: str, recover: bool) -> dict[str, str]:
+def _form(
+    seen: dict[str, Member], members: list[str], database: str, recover: bool
+) -> dict[str, str]:
     """All members were seen, none is Primary."""
     stuck = sorted(host for host, member in seen.items() if member["stuck"])
     if stuck and not recover:
-        return _refuse(f"{', '.join(stuck)} runs without a majority and did not find the others in time." + _RECOVER)
+        return _refuse(
+            f"{', '.join(stuck)} runs without a majority and did not find the others in time."
+            + _RECOVER
+        )
     waiting = sorted(host for host, member in seen.items() if member["waiting"])
     if stuck or waiting:
-        return _answer("halt", "", f"{', '.join(stuck + waiting)} cannot form a cluster without help")
+        return _answer(
+            "halt", "", f"{', '.join(stuck + waiting)} cannot form a cluster without help"
+        )
     joined = [host for host in members if seen[host]["joined"]]
     if not joined:
         ours = [host for host in members if database in seen[host]["databases"]]
         if len(ours) > 1:
-            return _refuse(f"{', '.join(ours)} each hold a database {database} of their own." + _BY_HAND)
+            return _refuse(
+                f"{', '.join(ours)} each hold a database {database} of their own." + _BY_HAND
+            )
         return _answer("bootstrap", (ours or members)[0], "a fresh cluster")
     last = [host for host in joined if seen[host]["safe_to_bootstrap"]]
     if len(last) == 1:
         return _answer("bootstrap", last[0], "it left the cluster last")
     histories = {seen[host]["uuid"] for host in joined}
     if last or len(histories) > 1 or any(seen[host]["seqno"] < 0 for host in joined):
-        positions = ", ".join(f"{host} {seen[host]['uuid']}:{seen[host]['seqno']}" for host in joined)
-        return _refuse(f"No member runs, and their positions do not tell which is the newest: {positions}." + _BY_HAND)
+        positions = ", ".join(
+            f"{host} {seen[host]['uuid']}:{seen[host]['seqno']}" for host in joined
+        )
+        return _refuse(
+            f"No member runs, and their positions do not tell which is the newest: {positions}."
+            + _BY_HAND
+        )
     newest = max(joined, key=lambda host: int(seen[host]["seqno"]))
     return _answer("bootstrap", newest, f"highest position, {seen[newest]['seqno']}")
 

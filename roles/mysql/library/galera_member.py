@@ -18,7 +18,11 @@ DOCUMENTATION = """
 module: galera_member
 short_description: Look at, start, restart or bootstrap a member of a Galera cluster
 options:
-  state: {description: What to do, required: true, type: str, choices: [probed, halted, started, restarted, bootstrapped]}
+  state:
+    description: What to do.
+    required: true
+    type: str
+    choices: [probed, halted, started, restarted, bootstrapped]
   timeout: {description: Seconds to wait for the server to be ready, default: 60, type: int}
 """
 
@@ -27,20 +31,25 @@ NEVER = "00000000-0000-0000-0000-000000000000"
 SYSTEM = {"mysql", "sys", "performance_schema", "information_schema", "lost+found"}
 ASK = (
     "SHOW GLOBAL STATUS WHERE Variable_name IN"
-    " ('wsrep_ready','wsrep_cluster_status','wsrep_local_state_comment','wsrep_cluster_state_uuid');"
+    " ('wsrep_ready','wsrep_cluster_status','wsrep_local_state_comment',"
+    "'wsrep_cluster_state_uuid');"
     "SHOW GLOBAL VARIABLES WHERE Variable_name = 'wsrep_on'"
 )
 
 
 def unit_state(module: AnsibleModule) -> str:
-    return str(module.run_command(["systemctl", "show", "-P", "ActiveState", "mariadb.service"])[1]).strip()
+    return str(
+        module.run_command(["systemctl", "show", "-P", "ActiveState", "mariadb.service"])[1]
+    ).strip()
 
 
 def ask(module: AnsibleModule) -> dict[str, str]:
     """Status of the running server by name; {} where none answers within 5 s."""
     command = ["timeout", "5", "mariadb", "--connect-timeout=3", "-NBe", ASK]
     code, out, _ = module.run_command(command) if module.get_bin_path("mariadb") else (1, "", "")
-    return dict(line.split("\t", 1) for line in out.splitlines() if "\t" in line) if code == 0 else {}
+    return (
+        dict(line.split("\t", 1) for line in out.splitlines() if "\t" in line) if code == 0 else {}
+    )
 
 
 def is_ready(status: dict[str, str]) -> bool:
@@ -66,15 +75,20 @@ def saved_position(module: AnsibleModule) -> dict[str, Any]:
         out = module.run_command(["runuser", "-u", "mysql", "--", "galera_recovery"])[1]
         if found := re.search(r"wsrep_start_position=([0-9a-f-]{36}):(-?\d+)", out):
             uuid, seqno = found.group(1), int(found.group(2))
-    return {"uuid": uuid, "seqno": seqno, "safe_to_bootstrap": pairs.get("safe_to_bootstrap") == "1"}
+    return {
+        "uuid": uuid,
+        "seqno": seqno,
+        "safe_to_bootstrap": pairs.get("safe_to_bootstrap") == "1",
+    }
 
 
 def probe(module: AnsibleModule, timeout: int) -> dict[str, Any]:
-    """One look; a member that runs without a majority, or is starting, gets `timeout` seconds to find one."""
+    """One look; a member without a majority, or starting, gets `timeout` seconds to find one."""
     deadline = time.monotonic() + timeout
     unit, status = unit_state(module), ask(module)
     while time.monotonic() < deadline and (
-        unit == "activating" or (status.get("wsrep_on") == "ON" and status.get("wsrep_cluster_status") != "Primary")
+        unit == "activating"
+        or (status.get("wsrep_on") == "ON" and status.get("wsrep_cluster_status") != "Primary")
     ):
         time.sleep(1)  # it joins or gives up; the deadline ends this loop
         unit, status = unit_state(module), ask(module)
@@ -84,10 +98,16 @@ def probe(module: AnsibleModule, timeout: int) -> dict[str, Any]:
     position = (
         saved_position(module)
         if stopped
-        else {"uuid": status.get("wsrep_cluster_state_uuid", NEVER), "seqno": -1, "safe_to_bootstrap": False}
+        else {
+            "uuid": status.get("wsrep_cluster_state_uuid", NEVER),
+            "seqno": -1,
+            "safe_to_bootstrap": False,
+        }
     )
     databases = sorted(
-        path.name for path in DATA.glob("*/") if path.name not in SYSTEM and path.name[0] not in ".#"
+        path.name
+        for path in DATA.glob("*/")
+        if path.name not in SYSTEM and path.name[0] not in ".#"
     )
     return {
         "unit": unit,
@@ -112,7 +132,9 @@ def wait_ready(module: AnsibleModule, timeout: int) -> None:
         if unit_state(module) == "failed":
             break
         time.sleep(0.3)  # a join takes seconds; the deadline ends this loop
-    log = module.run_command(["journalctl", "-u", "mariadb", "-n", "20", "--no-pager", "-o", "cat"])[1]
+    log = module.run_command(
+        ["journalctl", "-u", "mariadb", "-n", "20", "--no-pager", "-o", "cat"]
+    )[1]
     module.fail_json(
         msg=f"MariaDB is not ready after {timeout} s; unit {unit_state(module)}, status {status}. "
         "Look at: journalctl -u mariadb, here and on the member that gives the data.",
@@ -121,8 +143,9 @@ def wait_ready(module: AnsibleModule, timeout: int) -> None:
 
 
 def halt(module: AnsibleModule) -> None:
-    """Stop a member that has no majority: it does not stop when asked. InnoDB recovers from the kill."""
-    module.run_command(["systemctl", "kill", "-s", "KILL", "mariadb"])  # fails where nothing runs: as well
+    """Stop a member without a majority: it does not stop when asked; InnoDB survives a kill."""
+    # Fails where nothing runs, which is as well.
+    module.run_command(["systemctl", "kill", "-s", "KILL", "mariadb"])
     module.run_command(["systemctl", "stop", "mariadb"], check_rc=True)
     module.run_command(["systemctl", "reset-failed", "mariadb"], check_rc=True)
     (DATA / "gvwstate.dat").unlink(missing_ok=True)
@@ -135,7 +158,9 @@ def bootstrap(module: AnsibleModule) -> None:
     state = DATA / "grastate.dat"
     if state.exists():
         text = state.read_text()
-        state.write_text(re.sub(r"^safe_to_bootstrap:.*$", "safe_to_bootstrap: 1", text, flags=re.MULTILINE))
+        state.write_text(
+            re.sub(r"^safe_to_bootstrap:.*$", "safe_to_bootstrap: 1", text, flags=re.MULTILINE)
+        )
     module.run_command(["galera_new_cluster"], check_rc=True)
 
 
@@ -163,7 +188,7 @@ def main() -> None:
     if state == "bootstrapped":
         bootstrap(module)
     elif state == "restarted":
-        # Its exit code does not matter: systemd tries again, and the server's own answer decides below.
+        # Its exit code does not matter: systemd tries again, the server's own answer decides.
         module.run_command(["systemctl", "restart", "mariadb"])
     else:
         changed = unit_state(module) != "active"

@@ -14,10 +14,10 @@ module: zookeeper_acl
 short_description: Hold the ACLs of nodes that a fresh ensemble leaves open to the world
 options:
   hosts: {description: Servers as host:port, required: true, type: str}
-  certificate: {description: PEM file with certificate and key of a superuser, required: true, type: path}
+  certificate: {description: PEM file of a superuser with its key, required: true, type: path}
   ca: {description: PEM file of the authority, required: true, type: path}
   paths: {description: Nodes, required: true, type: list, elements: str}
-  owners: {description: Common names of those with all rights, required: true, type: list, elements: str}
+  owners: {description: Common names with all rights, required: true, type: list, elements: str}
 """
 
 

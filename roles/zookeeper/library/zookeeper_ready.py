@@ -23,7 +23,10 @@ options:
   certificate: {description: PEM file with certificate and key, required: true, type: path}
   ca: {description: PEM file of the authority, required: true, type: path}
   timeout: {description: Seconds to wait, default: 60, type: int}
-  required: {description: Fail when it does not serve by then, else answer an empty mode, default: true, type: bool}
+  required:
+    description: Fail when it does not serve by then. Else answer an empty mode.
+    default: true
+    type: bool
 """
 
 MODE = re.compile(r"^Mode: (\w+)$", re.MULTILINE)
