@@ -130,6 +130,11 @@ class Task(_Payload):
     trigger: Trigger
     attempt: int
     epoch: int
+    resumes: int = 0
+
+    @classmethod
+    def _typed(cls, values: dict[str, Any]) -> dict[str, Any]:
+        return {**values, "trigger": Trigger(values["trigger"])}
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,7 +61,9 @@ class Claims:
     def take_task(self, slot: Slot, key: str, task: Task) -> OpenClaim | None:
         """Claim what the leader asked for; the task goes in the same transaction."""
         held = self._book.held[slot]
-        claim = self._claim(held, task.trigger, task.attempt)
+        claim = replace(
+            self._claim(held, task.trigger, task.attempt), resumes=task.resumes
+        )
         wanted = self._want(slot, held, key, claim, mark=held.fence.mark)
         gone = Delete(paths.task(self._worker, slot, key))
         wanted.operations = (*wanted.operations, gone)
@@ -75,10 +77,13 @@ class Claims:
         if held is None or held.fence.holder != self._worker:
             return False
         claim = replace(opened.claim, nonce=self._new_id(), not_before=None)
+        owner = paths.owner(opened.path)
+        earlier = self._coordinator.exists(owner)
         operations: tuple[Operation, ...] = (
             Set(paths.fence(slot), held.fence.encode(), held.fence_version),
             Set(opened.path, claim.encode(), opened.version),
-            Create(paths.owner(opened.path), ephemeral=True),
+            *([Delete(owner)] if earlier else []),
+            Create(owner, ephemeral=True),
         )
         changed = replace(opened, claim=claim, owned=True)
         wanted = Wanted(held, changed, held.fence, operations)

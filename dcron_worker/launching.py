@@ -1,0 +1,93 @@
+"""From a claim to what the launcher is asked to start: arguments, environment, lease."""
+
+from __future__ import annotations
+
+import os
+import pwd
+from datetime import UTC, datetime
+from pathlib import Path
+
+from dcron_common.errors import LaunchError
+from dcron_common.job import JobType, OnIsolation
+from dcron_common.run import key_minute
+from dcron_worker.book import OpenClaim
+from dcron_worker.runner.model import Launch
+
+OUTPUT_BYTES = 10 * 1024 * 1024  # of one run, where the job sets no bound of its own
+PATH = "/usr/bin:/bin"  # as cron's
+
+
+def scheduled_at(opened: OpenClaim) -> int:
+    """The due minute of a run, or the second it was asked for (epoch seconds)."""
+    minute = key_minute(opened.key)
+    return int(opened.claim.claimed_at) if minute is None else minute
+
+
+def build(opened: OpenClaim, executable: Path | None, *, user: str | None) -> Launch:
+    """`executable`: the cached file, None for a command. `user`: None runs as the daemon's own.
+
+    LaunchError if the OS user does not exist.
+    """
+    spec, claim = opened.spec, opened.claim
+    account = _account(spec.run_as if user is None else user, embedded=user is None)
+    return Launch(
+        run_id=claim.run_id,
+        job_id=spec.job_id,
+        key=opened.key,
+        attempt=claim.attempt,
+        epoch=claim.epoch,
+        argv=_argv(opened, executable),
+        environment=_environment(opened, account),
+        working_directory=spec.working_directory or account.pw_dir,
+        user=user,
+        timeout_seconds=float(spec.timeout_seconds),
+        leased=spec.on_isolation is OnIsolation.SKIP,
+        output_bytes=spec.limits.output_bytes or OUTPUT_BYTES,
+        memory_bytes=spec.limits.memory_bytes,
+        cpu_percent=spec.limits.cpu_percent,
+        processes=spec.limits.processes,
+    )
+
+
+def _account(name: str, *, embedded: bool) -> pwd.struct_passwd:
+    """Embedded mode runs everything as the process's own user, whatever the job says."""
+    try:
+        return pwd.getpwuid(os.getuid()) if embedded else pwd.getpwnam(name)
+    except KeyError as error:
+        raise LaunchError(
+            f"the OS user {name} does not exist on this node: create it, or change run_as"
+        ) from error
+
+
+def _argv(opened: OpenClaim, executable: Path | None) -> tuple[str, ...]:
+    spec = opened.spec
+    if spec.type is JobType.COMMAND or executable is None:
+        # "sh" is $0, so that arguments begin at $1 as in a script
+        return ("/bin/sh", "-c", spec.executable, "sh", *spec.arguments)
+    if spec.type is JobType.SCRIPT and not _has_interpreter(executable):
+        return ("/bin/sh", str(executable), *spec.arguments)
+    return (str(executable), *spec.arguments)
+
+
+def _has_interpreter(executable: Path) -> bool:
+    with executable.open("rb") as file:
+        return file.read(2) == b"#!"
+
+
+def _environment(opened: OpenClaim, account: pwd.struct_passwd) -> dict[str, str]:
+    """A clean environment like cron's, the job's own, and ours last so that it is true."""
+    spec, claim = opened.spec, opened.claim
+    due = datetime.fromtimestamp(scheduled_at(opened), UTC)
+    return {
+        "PATH": PATH,
+        "HOME": account.pw_dir,
+        "LOGNAME": account.pw_name,
+        "USER": account.pw_name,
+        "SHELL": "/bin/sh",
+        **spec.environment,
+        "DCRON_JOB_ID": str(spec.job_id),
+        "DCRON_RUN_ID": claim.run_id,
+        "DCRON_SCHEDULED_AT": due.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "DCRON_ATTEMPT": str(claim.attempt),
+        "DCRON_EPOCH": str(claim.epoch),
+    }
