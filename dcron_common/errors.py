@@ -10,6 +10,8 @@ DcronError
 │   └── ConnectionLost          no answer: what was asked may or may not have been done
 │       └── SessionExpired      and the session with its ephemeral nodes is gone
 ├── DatabaseError
+│   ├── Conflict                a unique key is taken
+│   ├── CommitInDoubt           the connection was lost in a commit: look before trying again
 │   └── DatabaseUnavailable     no healthy database within the deadline
 ├── ObjectStoreError
 │   ├── ObjectNotFound
@@ -84,6 +86,14 @@ class SessionExpired(ConnectionLost):
 
 class DatabaseError(DcronError):
     """The record refused a statement."""
+
+
+class Conflict(DatabaseError):
+    """A unique key is taken."""
+
+
+class CommitInDoubt(DatabaseError):
+    """The connection was lost in a commit: what was written may or may not stand."""
 
 
 class DatabaseUnavailable(DatabaseError):

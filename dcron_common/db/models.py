@@ -27,11 +27,17 @@ class _Table(Model):
 
 
 class Job(_Table):
-    """The newest revision of each job. `spec` is the JSON of what has no column of its own."""
+    """The newest revision of each job. `spec` is the JSON of what has no column of its own.
+
+    `live_name` is `name` until the job is removed, then null: the name is free again.
+    `labels` is a JSON object.
+    """
 
     id = BigAutoField()
-    incarnation = CharField(max_length=26)
-    name = CharField(max_length=128, null=True, unique=True)
+    incarnation = CharField(max_length=26, unique=True)
+    name = CharField(max_length=128, null=True)
+    live_name = CharField(max_length=128, null=True, unique=True)
+    labels = TextField(default="{}")
     type = CharField(max_length=8)
     executable = TextField()
     sha256 = CharField(max_length=64, null=True)
@@ -55,7 +61,10 @@ class Job(_Table):
 
 
 class JobRevision(_Table):
-    """What was due comes from here (P8): one row for each span of a schedule."""
+    """What was due comes from here (P8): one row for each span of a schedule.
+
+    A span is the minutes from `valid_from` to before `valid_to`; null: it goes on.
+    """
 
     id = BigAutoField()
     job_id = BigIntegerField()
@@ -151,4 +160,12 @@ class Audit(_Table):
     after = TextField(null=True)
 
 
-TABLES = (Job, JobRevision, Run, Worker, User, Token, Audit)
+class SchemaVersion(_Table):
+    """Which steps of the migrations were taken."""
+
+    version = IntegerField(primary_key=True)
+    applied_at = DoubleField()
+    description = CharField(max_length=128)
+
+
+TABLES = (Job, JobRevision, Run, Worker, User, Token, Audit, SchemaVersion)
