@@ -61,9 +61,7 @@ class Claims:
     def take_task(self, slot: Slot, key: str, task: Task) -> OpenClaim | None:
         """Claim what the leader asked for; the task goes in the same transaction."""
         held = self._book.held[slot]
-        claim = replace(
-            self._claim(held, task.trigger, task.attempt), resumes=task.resumes
-        )
+        claim = replace(self._claim(held, task.trigger, task.attempt), resumes=task.resumes)
         wanted = self._want(slot, held, key, claim, mark=held.fence.mark)
         gone = Delete(paths.task(self._worker, slot, key))
         wanted.operations = (*wanted.operations, gone)

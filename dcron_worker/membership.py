@@ -60,9 +60,7 @@ class Membership:
     def update(self, *, ticked_through: int, ill: list[str]) -> None:
         """What the next beat says."""
         with self._lock:
-            self._registration = replace(
-                self._registration, ticked_through=ticked_through, ill=ill
-            )
+            self._registration = replace(self._registration, ticked_through=ticked_through, ill=ill)
 
     def register(self) -> None:
         """Own the name in the present session.

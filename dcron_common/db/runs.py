@@ -98,7 +98,8 @@ def _follow_status(newest: dict[int, RunRecord], now: float) -> None:
             recurring or Job.status,
         )
         # last_scheduled_at and last_attempt after status: MariaDB assigns from left to right.
-        Job.update({Job.status: status, Job.last_attempt: attempt, Job.last_scheduled_at: at}).where(
+        changes = {Job.status: status, Job.last_attempt: attempt, Job.last_scheduled_at: at}
+        Job.update(changes).where(
             Job.id.in_([one.job_id for one in members]),
             Job.removed_at.is_null(),
             is_newest,

@@ -1,0 +1,218 @@
+"""The worker's main loop: one thread that decides, fed by threads that only tell.
+
+Hints from crond, watches, the launcher's events and committed reports all arrive as messages;
+each pass looks at levels (assignments, fences, claims, what is due), never at what a message
+says. If ZooKeeper is away a pass ends early and the next begins where it stopped; runs that
+ended meanwhile stay in the launcher's files until their claims could be finished.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from dcron_common import paths, timing
+from dcron_common.clock import Clock, minute
+from dcron_common.coordinator.contract import Coordinator
+from dcron_common.errors import ConnectionLost, DcronError
+from dcron_worker import assignments
+from dcron_worker.book import Book
+from dcron_worker.claims import Claims
+from dcron_worker.decide import decide
+from dcron_worker.lifecycle import Lifecycle
+from dcron_worker.membership import Membership
+from dcron_worker.runner.model import Ended, Started
+
+log = logging.getLogger(__name__)
+
+IDLE = 0.5  # seconds a pass waits for a message before it looks by itself
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """Something may be due."""
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """Something of ours in ZooKeeper may have changed, or the session is new."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """The database has what the claim of `run_id` says."""
+
+    run_id: str
+
+
+Message = Due | Changed | Recorded | Started | Ended
+
+
+class Daemon:
+    """Runs until `stop`; everything it touches is passed in."""
+
+    def __init__(
+        self,
+        worker: str,
+        *,
+        coordinator: Coordinator,
+        membership: Membership,
+        book: Book,
+        claims: Claims,
+        lifecycle: Lifecycle,
+        inbox: queue.SimpleQueue[Message],
+        render: Callable[[Book], None],
+        silence: Callable[[], float],
+        clock: Clock,
+    ) -> None:
+        """`render` brings the crontab in line with the book; `silence` gives the seconds since
+        crond's last tick."""
+        self._worker = worker
+        self._coordinator = coordinator
+        self._membership = membership
+        self._book = book
+        self._claims = claims
+        self._lifecycle = lifecycle
+        self._inbox = inbox
+        self._render = render
+        self._silence = silence
+        self._clock = clock
+        self._stop = threading.Event()
+        self._changed = True
+        self._due = True
+        self._scan_at = 0.0
+        self._ticked_through = 0
+        self._crond_ill = False
+        self._away = False
+
+    def stop(self) -> None:
+        """Ask the loop to end after the present pass."""
+        self._stop.set()
+        self._inbox.put(Due())
+
+    def run(self) -> None:
+        """Register, put the crontab right, adopt what runs, then work until stopped."""
+        for watched in (paths.assignments(self._worker), paths.tasks(self._worker)):
+            self._coordinator.watch_children(watched, lambda: self._inbox.put(Changed()))
+        while not self._stop.is_set():
+            self._hear(IDLE)
+            try:
+                self.step()
+                self._away = False
+            except ConnectionLost as error:
+                if not self._away:
+                    log.warning("worker=%s ZooKeeper is away: %s", self._worker, error)
+                self._away = True
+                self._changed = True
+                self._stop.wait(IDLE)
+            except DcronError:
+                log.exception("worker=%s a pass failed and is repeated", self._worker)
+                self._changed = True
+                self._stop.wait(timing.BEAT)
+
+    def step(self) -> None:
+        """One pass: assignments first, then what ended, then what is due."""
+        now = self._clock.boot()
+        if self._changed or now >= self._scan_at:
+            self._look()
+            self._scan_at = now + timing.SCAN
+        self._lifecycle.finish_ended()
+        self._watch_crond()
+        if self._due:
+            self._due = False
+            self._take_due()
+        self._lifecycle.start_retries()
+
+    def _hear(self, timeout: float) -> None:
+        try:
+            self._note(self._inbox.get(timeout=timeout))
+            while True:
+                self._note(self._inbox.get_nowait())
+        except queue.Empty:
+            return
+
+    def _note(self, message: Message) -> None:
+        match message:
+            case Due():
+                self._due = True
+            case Changed():
+                self._changed = True
+            case Started():
+                self._lifecycle.started(message)
+            case Ended():
+                self._lifecycle.ended(message)
+            case Recorded(run_id):
+                self._lifecycle.recorded(run_id)
+
+    def _look(self) -> None:
+        """Levels: assignments, crontab, fences of what is due soon, tasks, open claims."""
+        if self._coordinator.exists(paths.assignments(self._worker)) is None:
+            log.info("worker=%s waits for a manager to admit it", self._worker)
+            return
+        changed = assignments.refresh(self._worker, self._coordinator, self._book)
+        self._render(self._book)
+        self._claims.refresh(list(self._book.held))
+        self._lifecycle.adopt()
+        self._lifecycle.take_tasks()
+        self._changed = False
+        if changed:
+            self._due = True
+
+    def _take_due(self) -> None:
+        now = self._clock.wall()
+        decisions = []
+        for slot, held in self._book.held.items():
+            decision = decide(held.spec, held.schedule, held.fence, self._worker, now)
+            if decision is not None:
+                decisions.append((slot, decision))
+        if decisions:
+            taken = self._claims.take_due(decisions)
+            self._lifecycle.begin(taken)
+            if len(taken) < len(decisions):
+                self._due = True  # a fence had changed: decide again on the fresh one
+        self._ticked_through = minute(now)
+        self._tell()
+
+    def _watch_crond(self) -> None:
+        """No tick line for 90 s: crond is ill. Say so, and tick in its place."""
+        ill = self._silence() > timing.TICK_SILENCE
+        if ill and not self._crond_ill:
+            log.error("worker=%s crond gave no tick for 90 s: ticking in its place", self._worker)
+        if self._crond_ill and not ill:
+            log.info("worker=%s crond ticks again", self._worker)
+        if ill != self._crond_ill:
+            self._crond_ill = ill
+            self._tell()
+        if ill and minute(self._clock.wall()) > self._ticked_through:
+            self._due = True
+
+    def _tell(self) -> None:
+        ill = ["crond"] if self._crond_ill else []
+        self._membership.update(ticked_through=self._ticked_through, ill=ill)
+
+
+def pump_runner(
+    events: Callable[[float], list[Started | Ended]],
+    inbox: queue.SimpleQueue[Message],
+    stop: threading.Event,
+) -> None:
+    """Thread body: the launcher's events become messages."""
+    while not stop.is_set():
+        try:
+            for event in events(1.0):
+                inbox.put(event)
+        except DcronError:
+            log.exception("the launcher does not answer")
+            stop.wait(1.0)
+
+
+def pump_hints(
+    wait: Callable[[float], bool], inbox: queue.SimpleQueue[Message], stop: threading.Event
+) -> None:
+    """Thread body: hints of crond become messages."""
+    while not stop.is_set():
+        if wait(1.0):
+            inbox.put(Due())
