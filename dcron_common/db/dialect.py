@@ -1,8 +1,8 @@
 """The two databases as peewee sees them: how a connection is opened, and what its errors mean.
 
 MariaDB: the hosts are tried in their order; a member that is not part of the primary component
-(1047) is passed over. TLS is verified against the cluster's CA, which signs nothing else; names
-are not compared, because the address is the virtual one, behind which any member may stand.
+(1047) is passed over. TLS is verified against the cluster's CA, and the certificate must name the
+host as configured: each member's names the addresses of its proxies, too.
 SQLite: WAL, synchronous=FULL, writers wait for each other.
 """
 
@@ -104,9 +104,7 @@ class MariaDb(peewee.MySQLDatabase):
         self.galera = False
         options: dict[str, Any] = {"user": user, "password": password}
         if ca is not None:
-            context = ssl.create_default_context(cafile=str(ca))
-            context.check_hostname = False
-            options["ssl"] = context
+            options["ssl"] = ssl.create_default_context(cafile=str(ca))
         super().__init__(
             name,
             autoconnect=False,
