@@ -25,12 +25,16 @@ class Held:
 
 @dataclass(slots=True)
 class OpenClaim:
-    """A claim of this worker that is not yet in the database as ended."""
+    """A claim of this worker that is not yet in the database as ended.
+
+    `spec` is None for a run found after a restart whose job has been removed meanwhile: it can
+    be ended and recorded, never started.
+    """
 
     slot: Slot
     key: str
     path: str
-    spec: Spec
+    spec: Spec | None
     claim: Claim
     version: int
     owned: bool  # whether the owner node of this session exists

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from dcron_common.errors import LaunchError
-from dcron_common.job import JobType, OnIsolation
+from dcron_common.job import JobType, OnIsolation, Spec
 from dcron_common.run import key_minute
 from dcron_worker.book import OpenClaim
 from dcron_worker.runner.model import Launch
@@ -28,7 +28,7 @@ def build(opened: OpenClaim, executable: Path | None, *, user: str | None) -> La
 
     LaunchError if the OS user does not exist.
     """
-    spec, claim = opened.spec, opened.claim
+    spec, claim = _spec(opened), opened.claim
     account = _account(spec.run_as if user is None else user, embedded=user is None)
     return Launch(
         run_id=claim.run_id,
@@ -49,6 +49,12 @@ def build(opened: OpenClaim, executable: Path | None, *, user: str | None) -> La
     )
 
 
+def _spec(opened: OpenClaim) -> Spec:
+    if opened.spec is None:
+        raise LaunchError("the job was removed before the run could start")
+    return opened.spec
+
+
 def _account(name: str, *, embedded: bool) -> pwd.struct_passwd:
     """Embedded mode runs everything as the process's own user, whatever the job says."""
     try:
@@ -60,7 +66,7 @@ def _account(name: str, *, embedded: bool) -> pwd.struct_passwd:
 
 
 def _argv(opened: OpenClaim, executable: Path | None) -> tuple[str, ...]:
-    spec = opened.spec
+    spec = _spec(opened)
     if spec.type is JobType.COMMAND or executable is None:
         # "sh" is $0, so that arguments begin at $1 as in a script
         return ("/bin/sh", "-c", spec.executable, "sh", *spec.arguments)
@@ -76,7 +82,7 @@ def _has_interpreter(executable: Path) -> bool:
 
 def _environment(opened: OpenClaim, account: pwd.struct_passwd) -> dict[str, str]:
     """A clean environment like cron's, the job's own, and ours last so that it is true."""
-    spec, claim = opened.spec, opened.claim
+    spec, claim = _spec(opened), opened.claim
     due = datetime.fromtimestamp(scheduled_at(opened), UTC)
     return {
         "PATH": PATH,

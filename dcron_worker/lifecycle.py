@@ -67,6 +67,7 @@ class Lifecycle:
         self._new_id = new_id
         self._ended: dict[str, Ended] = {}
         self._fetching: set[str] = set()
+        self._reporting: set[str] = set()  # attempts that a retry has left behind
 
     # -- beginning
 
@@ -86,19 +87,17 @@ class Lifecycle:
             )
             if claim.result is not None:
                 self._record(opened, claim, dropped=True)
-            elif opened.spec.type is JobType.COMMAND:
-                launch = self._launch(opened, None)
-                if launch is not None:
-                    ready.append(launch)
-            else:
+            elif opened.spec is not None and opened.spec.type is not JobType.COMMAND:
                 self._fetching.add(claim.run_id)
-                self._executor.submit(self._fetch_and_start, opened)
+                self._executor.submit(self._fetch_and_start, opened, opened.spec)
+            elif (launch := self._launch(opened, None)) is not None:
+                ready.append(launch)
         self._start(ready)
 
-    def _fetch_and_start(self, opened: OpenClaim) -> None:
+    def _fetch_and_start(self, opened: OpenClaim, spec: Spec) -> None:
         """On a pool's thread: files may take long, and hinder nobody."""
         try:
-            launch = self._launch(opened, self._fetch(opened.spec))
+            launch = self._launch(opened, self._fetch(spec))
         except DcronError as error:
             self._tell_ended(self._unstarted(opened, str(error)))
             return
@@ -107,7 +106,8 @@ class Lifecycle:
 
     def _launch(self, opened: OpenClaim, executable: Path | None) -> Launch | None:
         try:
-            return launching.build(opened, executable, user=self._user_of(opened.spec))
+            user = self._user_of(opened.spec) if opened.spec else None
+            return launching.build(opened, executable, user=user)
         except DcronError as error:
             self._tell_ended(self._unstarted(opened, str(error)))
             return None
@@ -196,7 +196,7 @@ class Lifecycle:
         """When the next attempt may start (epoch seconds), or None."""
         spec, claim = opened.spec, opened.claim
         held = self._book.held.get(opened.slot)
-        if held is None or held.fence.state == "removed":
+        if spec is None or held is None or held.fence.state == "removed":
             return None
         if result.state is RunState.LOST:
             rerun = spec.on_worker_loss is OnWorkerLoss.RERUN
@@ -224,8 +224,13 @@ class Lifecycle:
         missed = records.passed_over(opened.slot, claim, claim.run_id)
         done = partial(self._tell_recorded, claim.run_id) if dropped else _nothing
         if not dropped:
-            done = partial(self._runner.acknowledge, [claim.run_id])
+            self._reporting.add(claim.run_id)
+            done = partial(self._attempt_recorded, claim.run_id)
         self._report([*missed, row], done)
+
+    def _attempt_recorded(self, run_id: str) -> None:
+        self._runner.acknowledge([run_id])
+        self._reporting.discard(run_id)
 
     def recorded(self, run_id: str) -> None:
         """The database has the end: the claim goes, then the launcher's files."""
@@ -256,8 +261,12 @@ class Lifecycle:
                 if owner is None or owner.ephemeral_owner != session:
                     self._claims.take_again(opened)
         for run_id, (_, _, end) in alive.items():
-            if run_id not in self._book.claims and run_id not in self._fetching and end is None:
+            if run_id in self._book.claims:
+                continue
+            if end is None:
                 self._runner.kill(run_id, "its claim was taken by another worker")
+            elif run_id not in self._ended and run_id not in self._reporting:
+                self._runner.acknowledge([run_id])
 
     def _adopt_one(self, name: str, alive: dict[str, tuple[Launch, object, Ended | None]]) -> None:
         slot, key = paths.run_parts(name)
@@ -268,21 +277,21 @@ class Lifecycle:
             return
         claim = Claim.decode(node.data)
         held = self._book.held.get(slot)
-        if held is None:
-            return  # the leader decides what becomes of a claim whose job has moved on
-        opened = OpenClaim(slot, key, path, held.spec, claim, node.stat.version, owned=False)
+        spec = held.spec if held else None
+        owned = self._coordinator.exists(paths.owner(path)) is not None
+        opened = OpenClaim(slot, key, path, spec, claim, node.stat.version, owned)
         self._book.claims[claim.run_id] = opened
         if claim.result is not None:
             self._record(opened, claim, dropped=True)
         elif claim.not_before is not None:
             return  # start_retries takes it when its time has come
-        elif claim.run_id not in alive:
+        elif claim.run_id not in alive and claim.run_id not in self._fetching:
             reason = "the worker stopped between the claim and the start: nothing was started"
             lost = replace(self._unstarted(opened, reason), state=RunState.LOST.value)
             self.ended(lost)
-        elif (end := alive[claim.run_id][2]) is not None:
+        elif claim.run_id in alive and (end := alive[claim.run_id][2]) is not None:
             self.ended(end)
-        else:
+        elif claim.run_id in alive:
             log.info("job=%s run=%s is owned again", slot, claim.run_id)
             self._claims.take_again(opened)
 

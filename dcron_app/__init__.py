@@ -1,0 +1,1 @@
+"""The control plane: the REST API, and the manager with its elected leader."""
