@@ -13,7 +13,15 @@ from dataclasses import dataclass, replace
 
 from dcron_common import paths
 from dcron_common.clock import Clock
-from dcron_common.coordinator.contract import Coordinator, Create, Delete, Operation, Set, Stat
+from dcron_common.coordinator.contract import (
+    Coordinator,
+    Create,
+    Delete,
+    Operation,
+    Set,
+    Stat,
+    shared_with,
+)
 from dcron_common.errors import BadVersion, ConnectionLost, CoordinatorError, NoNode
 from dcron_common.job import Concurrency
 from dcron_common.paths import Slot
@@ -49,6 +57,7 @@ class Claims:
         new_id: Callable[[], str],
     ) -> None:
         self._worker = worker
+        self._access = shared_with(worker, "rwcd")
         self._coordinator = coordinator
         self._book = book
         self._clock = clock
@@ -81,7 +90,7 @@ class Claims:
             Set(paths.fence(slot), held.fence.encode(), held.fence_version),
             Set(opened.path, claim.encode(), opened.version),
             *([Delete(owner)] if earlier else []),
-            Create(owner, ephemeral=True),
+            Create(owner, ephemeral=True, access=self._access),
         )
         changed = replace(opened, claim=claim, owned=True)
         wanted = Wanted(held, changed, held.fence, operations)
@@ -195,10 +204,10 @@ class Claims:
         path = paths.claim(self._worker, slot, key)
         operations: list[Operation] = [
             Set(paths.fence(slot), fence.encode(), held.fence_version),
-            Create(path, claim.encode()),
+            Create(path, claim.encode(), access=self._access),
         ]
         if runs:
-            operations.append(Create(paths.owner(path), ephemeral=True))
+            operations.append(Create(paths.owner(path), ephemeral=True, access=self._access))
         opened = OpenClaim(slot, key, path, held.spec, claim, 0, owned=runs)
         return Wanted(held, opened, fence, tuple(operations))
 

@@ -14,7 +14,13 @@ from dataclasses import replace
 
 from dcron_common import paths, timing
 from dcron_common.clock import Clock
-from dcron_common.coordinator.contract import Coordinator, Create, Delete, SessionState
+from dcron_common.coordinator.contract import (
+    Coordinator,
+    Create,
+    Delete,
+    SessionState,
+    shared_with,
+)
 from dcron_common.errors import ConfigError, ConnectionLost, CoordinatorError, NodeExists, NoNode
 from dcron_common.protocol import Registration
 
@@ -34,6 +40,7 @@ class Membership:
     ) -> None:
         self._coordinator = coordinator
         self._registration = registration
+        self._access = shared_with(registration.worker, "rw")
         self._clock = clock
         self._renew = renew
         self._on_session = on_session
@@ -83,7 +90,8 @@ class Membership:
 
     def _create(self, path: str) -> None:
         try:
-            self._coordinator.create(path, self._registration.encode(), ephemeral=True)
+            data = self._registration.encode()
+            self._coordinator.create(path, data, ephemeral=True, access=self._access)
         except NodeExists as error:
             raise ConfigError(f"worker {self._registration.worker} has just registered") from error
 
@@ -96,7 +104,10 @@ class Membership:
             )
         log.info("worker=%s replaces the registration of its earlier session", mine.worker)
         self._coordinator.commit(
-            [Delete(path, version), Create(path, mine.encode(), ephemeral=True)]
+            [
+                Delete(path, version),
+                Create(path, mine.encode(), ephemeral=True, access=self._access),
+            ]
         )
 
     def _session_changed(self, state: SessionState) -> None:

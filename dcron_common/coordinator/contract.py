@@ -32,6 +32,11 @@ APP = "dcron-app"
 ANYONE = "anyone"  # any client that holds a certificate of the cluster
 
 
+def shared_with(worker: str, rights: str) -> Access:
+    """Everything for the app, `rights` for one worker."""
+    return ((APP, "rwcda"), (worker, rights))
+
+
 @dataclass(frozen=True, slots=True)
 class Stat:
     """What the service knows of a node. `ephemeral_owner` is 0 for a persistent node."""

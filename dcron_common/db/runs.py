@@ -44,7 +44,7 @@ def record_runs(database: Database, records: Sequence[RunRecord], now: float) ->
 def _upsert(records: Sequence[RunRecord], *, mariadb: bool) -> None:
     rows = [_row(record) for record in records]
     rises = EXCLUDED.rank > Run.rank
-    update = {
+    update: dict[object, object] = {
         getattr(Run, name): Case(None, [(rises, getattr(EXCLUDED, name))], getattr(Run, name))
         for name in _KEPT_BY_RANK
     }

@@ -1,0 +1,69 @@
+"""The manager as a process, or as a thread of the embedded mode."""
+
+from __future__ import annotations
+
+import logging
+import threading
+
+from dcron_app.manager.election import Election
+from dcron_app.manager.leader import Leader
+from dcron_common import paths
+from dcron_common.clock import SYSTEM, Clock
+from dcron_common.coordinator.contract import ANYONE, APP, Access, Coordinator
+from dcron_common.db.connection import Database
+from dcron_common.errors import ConnectionLost, DatabaseUnavailable, DcronError
+
+log = logging.getLogger(__name__)
+
+PASS = 1.0  # seconds between two passes when nothing wakes the manager
+
+_WORKERS_ACCESS: Access = ((APP, "rwcda"), (ANYONE, "rcd"))
+
+
+class Manager:
+    """Campaigns, leads, and steps down; everything it touches is passed in."""
+
+    def __init__(
+        self, name: str, coordinator: Coordinator, database: Database, clock: Clock = SYSTEM
+    ) -> None:
+        self._name = name
+        self._coordinator = coordinator
+        self._election = Election(coordinator, name)
+        self._leader = Leader(coordinator, database, self._election, clock)
+        self._wake = threading.Event()
+        self._stop = threading.Event()
+
+    def stop(self) -> None:
+        """Ask `run` to end and to step down."""
+        self._stop.set()
+        self._wake.set()
+
+    def run(self) -> None:
+        """Work until stopped; an error ends one pass, never the manager."""
+        watched = False
+        trouble: str | None = None
+        while not self._stop.is_set():
+            try:
+                if not watched:
+                    self._prepare()
+                    watched = True
+                self._leader.step()
+                if trouble is not None:
+                    log.info("manager=%s goes on", self._name)
+                trouble = None
+            except (ConnectionLost, DatabaseUnavailable) as error:
+                if trouble is None:
+                    log.warning("manager=%s waits: %s", self._name, error)
+                trouble = str(error)
+            except DcronError:
+                log.exception("manager=%s a pass failed and is repeated", self._name)
+            self._wake.wait(PASS)
+            self._wake.clear()
+        self._election.step_down()
+
+    def _prepare(self) -> None:
+        self._coordinator.ensure(paths.WORKERS, _WORKERS_ACCESS)
+        for path in paths.roots():
+            self._coordinator.ensure(path)
+        for path in (paths.INBOX, paths.WORKERS, paths.ELECTION):
+            self._coordinator.watch_children(path, self._wake.set)
