@@ -1,8 +1,8 @@
 """A real S3 server for tests: OpenStack Swift with its s3api, on loopback.
 
-One process per server. It needs Debian's package python3-swift (tests/servers/packages.txt), a folder on a file system
-with user xattrs, and no root. One replica on one device: what is tested against it is the way a
-real server answers, not replication.
+One process per server. It needs Debian's package python3-swift (tests/servers/packages.txt), a
+folder on a file system with user xattrs, and no root. One replica on one device: the subject is
+how a real server answers, not replication.
 
     with S3Server(folder) as server:
         boto3.client("s3", endpoint_url=server.endpoint, ...)
@@ -133,8 +133,8 @@ class S3Server:
                 if time.monotonic() > deadline or any(
                     p.poll() is not None for p in self._processes
                 ):
-                    log = (self.folder / f"{name}.log").read_text(errors="replace")
-                    raise RuntimeError(f"Swift's {name} server did not start:\n{log[-3000:]}")
+                    text = (self.folder / f"{name}.log").read_text(errors="replace")
+                    raise RuntimeError(f"Swift's {name} server did not start:\n{text[-3000:]}")
                 time.sleep(0.05)
 
     def stop(self) -> None:
