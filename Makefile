@@ -1,0 +1,48 @@
+# dcron: `make help` lists what there is.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+LAB ?= dcron
+export LAB
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.made-from
+LOCK := requirements-dev.lock
+STAGE := bin/stage
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+venv: $(STAMP) ## make .venv with everything in it, pinned by a lock file with hashes
+
+$(STAMP): $(LOCK) setup.py bin/make-venv
+	@bin/make-venv $(VENV) $(LOCK)
+	@touch $@
+
+demo: venv ## embedded mode: post a command, a script and a binary with curl, wait until they ran
+	@bin/demo
+
+check: venv ## the fast part: ruff, mypy, unit tests
+	@$(STAGE) ruff $(BIN)/ruff check .
+	@$(STAGE) format $(BIN)/ruff format --check .
+	@$(STAGE) mypy $(BIN)/mypy
+	@$(STAGE) unit $(BIN)/python -m pytest -q tests/unit
+
+test: check ## all tests; as root, what needs a lab too
+	@bin/test-packages
+	@$(STAGE) contract $(BIN)/python -m pytest -q tests/contract
+	@$(STAGE) integration $(BIN)/python -m pytest -q tests/integration
+	@$(STAGE) roles bin/lint-roles
+	@$(STAGE) system $(BIN)/python -m pytest -q tests/system
+
+lab: venv ## boot five hosts and deploy the cluster on them (root)
+	@bin/lab up
+	@$(STAGE) deploy bin/deploy-lab
+	@bin/lab write-env
+
+lab-down: ## remove the lab and all that it made
+	@bin/lab down
+
+lock: venv ## pin the dependencies anew
+	@bin/make-locks $(BIN)
+
+.PHONY: help venv demo check test lab lab-down lock
