@@ -1,1 +1,1 @@
-"""The control plane: the REST API, and the manager with its elected leader."""
+"""What runs on the control nodes: the REST API and the manager."""

@@ -1,0 +1,1 @@
+"""The REST API: one resource a module; `app.build` puts them together."""

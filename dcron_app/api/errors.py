@@ -1,0 +1,98 @@
+"""Answers that are not a success: application/problem+json (RFC 9457) with `errors`.
+
+{"type": "about:blank", "title": …, "status": …, "detail": …,
+ "errors": [{"field": …, "message": …}]}
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Sequence
+from http import HTTPStatus
+
+from bottle import HTTPResponse
+
+from dcron_common.errors import (
+    Conflict,
+    ConnectionLost,
+    DatabaseError,
+    DcronError,
+    ObjectNotFound,
+    ObjectStoreError,
+    ValidationError,
+)
+from dcron_common.schedule import ScheduleError
+
+log = logging.getLogger(__name__)
+
+RETRY_AFTER = "5"  # seconds: a failover takes about as long
+
+
+class Problem(DcronError):
+    """An answer with an error status. `errors`: pairs of a field and what is wrong with it."""
+
+    def __init__(
+        self,
+        status: int,
+        detail: str,
+        *,
+        errors: Sequence[tuple[str, str]] = (),
+        headers: dict[str, str] | None = None,
+    ) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.detail = detail
+        self.errors = tuple(errors)
+        self.headers = headers or {}
+
+    def response(self) -> HTTPResponse:
+        """As bottle sends it."""
+        body = {
+            "type": "about:blank",
+            "title": HTTPStatus(self.status).phrase,
+            "status": self.status,
+            "detail": self.detail,
+            "errors": [{"field": field, "message": message} for field, message in self.errors],
+        }
+        headers = {"Content-Type": "application/problem+json", **self.headers}
+        return HTTPResponse(json.dumps(body) + "\n", self.status, headers)
+
+
+def invalid(*errors: tuple[str, str]) -> Problem:
+    """422: these fields are refused."""
+    named = ", ".join(dict.fromkeys(field for field, _ in errors if field))
+    return Problem(422, f"refused: {named}" if named else errors[0][1], errors=errors)
+
+
+def forbidden(message: str, field: str = "") -> Problem:
+    """403."""
+    return Problem(403, message, errors=[(field, message)] if field else [])
+
+
+def unavailable(what: str) -> Problem:
+    """503: try again soon."""
+    return Problem(503, what, headers={"Retry-After": RETRY_AFTER})
+
+
+def problem_of(error: DcronError) -> Problem:
+    """The answer to an error of ours. What only operators should know goes to the log."""
+    if isinstance(error, Problem):
+        return error
+    if isinstance(error, ValidationError):
+        return invalid((error.field, error.message))
+    if isinstance(error, ScheduleError):
+        return invalid((error.field, str(error)))
+    if isinstance(error, Conflict):
+        return Problem(409, str(error))
+    if isinstance(error, ObjectNotFound):
+        log.error("a job's file is not in the object store: %s", error)
+        return Problem(404, "the file is not in the object store any more")
+    log.warning("request could not be served: %s: %s", type(error).__name__, error)
+    if isinstance(error, DatabaseError):
+        return unavailable("the database cannot serve this now")
+    if isinstance(error, ObjectStoreError):
+        return unavailable("the object store cannot serve this now")
+    if isinstance(error, ConnectionLost):
+        return unavailable("the coordination service cannot serve this now")
+    return Problem(500, "the server failed; its log says why")

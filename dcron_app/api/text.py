@@ -1,0 +1,103 @@
+"""What texts in a request may hold. Each function returns its text or raises ValueError.
+
+No text may carry NUL, newline or another control character: any of them may reach a log line, a
+file name or a crontab's neighbourhood. Messages are for the user.
+"""
+
+from __future__ import annotations
+
+import re
+
+MAX_TEXT_BYTES = 65_536
+
+_CONTROL = re.compile("[\x00-\x08\x0a-\x1f\x7f\x80-\x9f\u2028\u2029]")
+_OS_USER = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
+_LABEL = re.compile(r"[A-Za-z0-9._/-]{1,63}")
+
+
+def line(text: str) -> str:
+    """One line of text; tabs are taken."""
+    found = _CONTROL.search(text)
+    if found is not None:
+        raise ValueError(
+            f"holds the control character {ascii(found[0])}; write one line of plain text"
+        )
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise ValueError("holds half of a character (a lone surrogate)") from error
+    return text
+
+
+def shown(text: str) -> str:
+    """One line that people read: printable, no blanks at its ends, no `..` as a path's part."""
+    line(text)
+    if not text.isprintable():
+        found = next(char for char in text if not char.isprintable())
+        raise ValueError(f"holds the character {ascii(found)}, which cannot be printed")
+    if text != text.strip():
+        raise ValueError("begins or ends with a blank; leave it out")
+    if ".." in re.split(r"[/\\]", text):
+        raise ValueError("holds '..' as a part; write a name, not a path")
+    return text
+
+
+def file_name(text: str) -> str:
+    """A bare file name."""
+    shown(text)
+    if "/" in text or "\\" in text or text in (".", ".."):
+        raise ValueError("must be a bare file name such as backup.sh, without a path")
+    return text
+
+
+def folder(text: str) -> str:
+    """An absolute path without `..`."""
+    line(text)
+    if not text.startswith("/"):
+        raise ValueError("must be an absolute path such as /srv/data")
+    if ".." in text.split("/"):
+        raise ValueError("holds '..'; write the path without it")
+    return text
+
+
+def os_user(text: str) -> str:
+    """The name of an OS user."""
+    if _OS_USER.fullmatch(text) is None:
+        raise ValueError(
+            "is no name of an OS user; write up to 32 of a-z, 0-9, '_' and '-', a letter first"
+        )
+    return text
+
+
+def variable(text: str) -> str:
+    """The name of an environment variable that a job may set."""
+    if _VARIABLE.fullmatch(text) is None:
+        raise ValueError("is no name of a variable; write letters, digits and '_', no digit first")
+    if text.startswith("DCRON_"):
+        raise ValueError("begins with DCRON_, which dcron sets by itself; choose another name")
+    return text
+
+
+def label_name(text: str) -> str:
+    """The name of a label, of jobs and workers alike."""
+    if _LABEL.fullmatch(text) is None:
+        raise ValueError(
+            "is no name of a label; write up to 63 of A-Z, a-z, 0-9, '.', '_', '/', '-'"
+        )
+    return text
+
+
+# Names that steer a loader, a shell or an interpreter: with them a job's text means something
+# else than it says, and code of the user's own runs before it.
+_STEERING = re.compile(
+    r"LD_.*|DYLD_.*|PYTHON.*|PERL.*|RUBY.*|NODE_.*|JAVA_TOOL_OPTIONS|JDK_JAVA_OPTIONS|_JAVA_OPTIONS"
+    r"|BASH_.*|BASHOPTS|SHELLOPTS|ENV|IFS|PATH|CDPATH|GLOBIGNORE|PS4|PROMPT_COMMAND|SHELL"
+    r"|GCONV_PATH|LOCPATH|NLSPATH|HOSTALIASES|RES_OPTIONS|RESOLV_.*|MALLOC_.*|GLIBC_TUNABLES"
+    r"|GETCONF_DIR|TZDIR|OPENSSL_CONF|OPENSSL_ENGINES|OPENSSL_MODULES"
+)
+
+
+def steers(variable_name: str) -> bool:
+    """Whether this variable changes what programs load or how shells read their input."""
+    return _STEERING.fullmatch(variable_name) is not None
