@@ -1,0 +1,215 @@
+"""The daemon's side of the launcher: Runner.
+
+Thread-safe. A reader thread takes what the launcher says, so that events never wait for a
+request's answer. A lost connection is made again by the next call; results that were not
+acknowledged are then told again. A request whose answer was lost raises LaunchError and may be
+repeated: a run is never started twice under one id. `renew` touches only the lease's file, and
+works without the launcher.
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import queue
+import socket
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from dcron_common.errors import LaunchError
+from dcron_worker.runner import wire
+from dcron_worker.runner.lease import Lease, lease_path
+from dcron_worker.runner.model import (
+    Ended,
+    Launch,
+    Started,
+    ended_from,
+    launch_from,
+    started_from,
+    to_json,
+)
+
+log = logging.getLogger(__name__)
+
+Known = dict[str, tuple[Launch, Started | None, Ended | None]]
+
+ANSWER_SECONDS = 30.0
+RECONNECT_SECONDS = 5.0
+_RETRY = 0.02
+_READ = 1 << 20
+
+
+class _Connection:
+    """One connection with its reader thread; `lost` is set when it is over."""
+
+    def __init__(self, sock: socket.socket, events: queue.SimpleQueue[Started | Ended]) -> None:
+        self._socket = sock
+        self._events = events
+        self._sending = threading.Lock()
+        self._answers: dict[int, queue.SimpleQueue[dict[str, Any]]] = {}
+        self.lost = threading.Event()
+        threading.Thread(target=self._read, name="launcher-reader", daemon=True).start()
+
+    def ask(self, message: dict[str, Any]) -> Any:
+        """Send a request and wait for its answer."""
+        answers: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
+        self._answers[message["seq"]] = answers
+        try:
+            with self._sending:
+                self._socket.sendall(wire.encode(message))
+            if self.lost.is_set():
+                raise LaunchError("the launcher closed the connection")
+            answer = answers.get(timeout=ANSWER_SECONDS)
+        except (OSError, queue.Empty) as error:
+            self.close()
+            raise LaunchError(f"the launcher did not answer {message['op']}: {error}") from error
+        finally:
+            del self._answers[message["seq"]]
+        if "error" in answer:
+            raise LaunchError(f"the launcher refused {message['op']}: {answer['error']}")
+        return answer["result"]
+
+    def close(self) -> None:
+        """End the connection and its thread."""
+        self.lost.set()
+        try:
+            self._socket.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            return  # closed by the other side already
+
+    def _read(self) -> None:
+        decoder = wire.Decoder()
+        try:
+            while data := self._socket.recv(_READ):
+                for message in decoder.feed(data):
+                    self._take(message)
+        except (OSError, LaunchError) as error:
+            log.warning("connection to the launcher failed: %s", error)
+        self.lost.set()
+        for answers in list(self._answers.values()):
+            answers.put({"error": "the connection was lost"})
+        self._socket.close()
+
+    def _take(self, message: dict[str, Any]) -> None:
+        for kind, data in message.get("events", []):
+            self._events.put(started_from(data) if kind == "Started" else ended_from(data))
+        answers = self._answers.get(message.get("re", -1))
+        if answers is not None:
+            answers.put(message)
+
+
+class Runner:
+    """`state_dir` is the launcher's; the client only names it in messages."""
+
+    def __init__(self, socket_path: Path, state_dir: Path) -> None:
+        self._path = socket_path
+        self._state_dir = state_dir
+        self._events: queue.SimpleQueue[Started | Ended] = queue.SimpleQueue()
+        self._connection: _Connection | None = None
+        self._connecting = threading.Lock()
+        self._sequence = itertools.count(1)
+        self._lease: Lease | None = None
+        self._leasing = threading.Lock()
+
+    def connect(self, timeout: float) -> None:
+        """Wait up to `timeout` seconds for the launcher; LaunchError if it does not come."""
+        self._connect(timeout)
+
+    def start(self, launches: Sequence[Launch]) -> None:
+        """Have runs started. Returns when all are on disk; LaunchError: none is, unless the
+        connection was lost, when `known` tells (or the same call again)."""
+        for launch in launches:
+            launch.check()
+        if launches:
+            self._ask("start", launches=[to_json(launch) for launch in launches])
+
+    def kill(self, run_id: str, reason: str) -> None:
+        """Have a run ended by TERM, its grace, and KILL. One that has ended is left alone."""
+        self._ask("kill", run_id=run_id, reason=reason)
+
+    def known(self) -> Known:
+        """Every run that is not acknowledged; the launches' environments are empty."""
+        return {
+            launch["run_id"]: (
+                launch_from(launch),
+                started_from(started) if started else None,
+                ended_from(ended) if ended else None,
+            )
+            for launch, started, ended in self._ask("known")
+        }
+
+    def events(self, timeout: float) -> list[Started | Ended]:
+        """What happened, oldest first; waits up to `timeout` seconds for the first event. The
+        same Ended may come more than once. LaunchError: no launcher within `timeout`."""
+        deadline = time.monotonic() + timeout
+        while True:
+            found = self._collect()
+            left = deadline - time.monotonic()
+            if found or left <= 0:
+                return found
+            connection = self._connect(left)
+            try:
+                # Short waits only so that a lost connection is noticed and made again.
+                first = self._events.get(timeout=min(left, 0.5))
+            except queue.Empty:
+                if connection.lost.is_set():
+                    log.warning("launcher at %s: connecting again", self._path)
+                continue
+            return [first, *self._collect()]
+
+    def acknowledge(self, run_ids: Sequence[str]) -> None:
+        """Have ended runs forgotten and their files deleted; others are left alone."""
+        if run_ids:
+            self._ask("acknowledge", run_ids=list(run_ids))
+
+    def renew(self, until_boot: float) -> None:
+        """Let leased runs live until `until_boot` (CLOCK_BOOTTIME seconds). OSError: not done."""
+        with self._leasing:
+            if self._lease is None:
+                self._lease = Lease(lease_path(self._path))
+            self._lease.renew(until_boot)
+
+    def close(self) -> None:
+        """Leave the launcher; its runs go on."""
+        if self._connection:
+            self._connection.close()
+        with self._leasing:
+            if self._lease:
+                self._lease.close()
+            self._lease = None
+
+    def _ask(self, op: str, **fields: Any) -> Any:
+        connection = self._connect(RECONNECT_SECONDS)
+        return connection.ask({"op": op, "seq": next(self._sequence), **fields})
+
+    def _connect(self, timeout: float) -> _Connection:
+        with self._connecting:
+            if self._connection and not self._connection.lost.is_set():
+                return self._connection
+            deadline = time.monotonic() + timeout
+            while True:
+                sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+                try:
+                    sock.connect(str(self._path))
+                    break
+                except OSError as error:
+                    sock.close()
+                    if time.monotonic() >= deadline:
+                        raise LaunchError(
+                            f"no launcher answers at {self._path}: {error.strerror}; "
+                            "is dcron-launcher running?"
+                        ) from error
+                    time.sleep(_RETRY)  # until the deadline above
+            self._connection = _Connection(sock, self._events)
+            return self._connection
+
+    def _collect(self) -> list[Started | Ended]:
+        found: list[Started | Ended] = []
+        while True:
+            try:
+                found.append(self._events.get_nowait())
+            except queue.Empty:
+                return found

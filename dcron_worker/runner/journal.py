@@ -1,0 +1,124 @@
+"""What the launcher knows, on disk: one file of JSON lines, only ever appended to.
+
+launch   written and fsynced, a whole batch at once, before any of its runs is started
+started  appended by the forked child itself, just before exec: a process that runs is always
+         written down, whenever the launcher is killed
+ended    fsynced in small groups before the daemon is told
+ack      the run is forgotten
+
+A lock beside it is inherited by forked children until they exec, so whoever holds it knows that
+no child is still about to append. Records begin and end with a newline: a line torn by a full
+disk or a power cut spoils itself only, and is ignored.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import logging
+import os
+import time
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from dcron_common.errors import LaunchError
+
+log = logging.getLogger(__name__)
+
+
+class Journal:
+    """Opening it takes the lock: LaunchError if another launcher keeps it for `patience` s."""
+
+    def __init__(self, directory: Path, patience: float = 10.0) -> None:
+        self._directory = directory
+        self._path = directory / "journal"
+        self._lock = os.open(directory / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+        self._take_lock(patience)
+        self._fd = self._open(self._path)
+        self.records = 0
+
+    @property
+    def fd(self) -> int:
+        """For the forked child, which appends `started` through it."""
+        return self._fd
+
+    def read(self) -> Iterator[dict[str, Any]]:
+        """Every record, oldest first; unreadable lines are skipped."""
+        with self._path.open("rb") as file:
+            for line in file:
+                if not line.strip():
+                    continue
+                self.records += 1
+                try:
+                    record = json.loads(line)
+                except ValueError:
+                    log.warning("skipped a torn line of %s", self._path)
+                    continue
+                if isinstance(record, dict):
+                    yield record
+
+    def append(self, records: Iterable[dict[str, Any]]) -> None:
+        """Write records with one call and make them durable. OSError: they may be there or not."""
+        batch = list(records)
+        write_all(self._fd, b"".join(encode(record) for record in batch))
+        os.fdatasync(self._fd)
+        self.records += len(batch)
+
+    def rewrite(self, records: Iterable[dict[str, Any]]) -> None:
+        """Replace the journal by `records`, which must name every started run: what a child
+        still appends to the old file is then no loss."""
+        batch = list(records)
+        new = self._path.with_name("journal.new")
+        new.unlink(missing_ok=True)
+        descriptor = self._open(new)
+        write_all(descriptor, b"".join(encode(record) for record in batch))
+        os.fsync(descriptor)
+        new.rename(self._path)
+        sync_directory(self._directory)
+        os.close(self._fd)
+        self._fd = descriptor
+        self.records = len(batch)
+
+    def close(self) -> None:
+        """Give up the lock."""
+        os.close(self._fd)
+        os.close(self._lock)
+
+    def _take_lock(self, patience: float) -> None:
+        deadline = time.monotonic() + patience
+        while True:
+            try:
+                fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return
+            except BlockingIOError as error:
+                if time.monotonic() > deadline:
+                    raise LaunchError(
+                        f"another launcher uses {self._directory}: stop it first"
+                    ) from error
+                time.sleep(0.02)  # until the deadline above
+
+    @staticmethod
+    def _open(path: Path) -> int:
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o600)
+
+
+def encode(record: dict[str, Any]) -> bytes:
+    """One record as bytes."""
+    return b"\n" + json.dumps(record, separators=(",", ":")).encode() + b"\n"
+
+
+def write_all(descriptor: int, data: bytes) -> None:
+    """Write all of `data`; OSError if there is no room for it."""
+    view = memoryview(data)
+    while view:
+        view = view[os.write(descriptor, view) :]
+
+
+def sync_directory(path: Path) -> None:
+    """Make the names in a directory durable."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,68 @@
+"""The lease: until when leased runs may live, in a file that the daemon writes each second.
+
+It lies beside the socket, in /run on a real host: memory, so that neither a slow disk nor a
+busy launcher can hold up the daemon's beat, and gone after a reboot. It holds a double of
+CLOCK_BOOTTIME seconds and the boot id, by which a lease of an earlier boot counts as passed.
+A missing, short or foreign file is a lease that has passed: the safe side.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+from pathlib import Path
+
+_FORMAT = struct.Struct("<d36s")
+
+
+def boot_id() -> str:
+    """Differs after each boot of the host."""
+    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+
+
+def lease_path(socket_path: Path) -> Path:
+    """Where the lease lies that goes with this socket."""
+    return socket_path.with_name(socket_path.name + ".lease")
+
+
+class Lease:
+    """Both sides' handle. `until` reads, `renew` writes; neither blocks on the other."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._boot = boot_id().encode()
+        self._fd = -1
+        self._open()
+
+    def renew(self, until_boot: float) -> None:
+        """Let leased runs live until `until_boot` (CLOCK_BOOTTIME seconds)."""
+        self.refresh()
+        os.pwrite(self._fd, _FORMAT.pack(until_boot, self._boot), 0)
+
+    def until(self) -> float:
+        """CLOCK_BOOTTIME seconds; 0 if nobody has renewed since boot. Safe after a fork."""
+        data = os.pread(self._fd, _FORMAT.size, 0)
+        if len(data) < _FORMAT.size:
+            return 0.0
+        until, boot = _FORMAT.unpack(data)
+        return float(until) if boot == self._boot else 0.0
+
+    def refresh(self) -> None:
+        """Follow the path if the file was removed and made again."""
+        try:
+            at_path = self.path.stat()
+        except FileNotFoundError:
+            self._open()
+            return
+        if at_path.st_ino != os.fstat(self._fd).st_ino:
+            self._open()
+
+    def close(self) -> None:
+        """Close the file; the lease stays as it is."""
+        os.close(self._fd)
+
+    def _open(self) -> None:
+        if self._fd >= 0:
+            os.close(self._fd)
+        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW
+        self._fd = os.open(self.path, flags, 0o600)

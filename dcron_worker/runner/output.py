@@ -1,0 +1,63 @@
+"""A run's output: one plain file for standard output and error.
+
+A file, not a pipe: a job that writes to a file is never blocked by a busy launcher and gets no
+SIGPIPE while the launcher is restarted, and the output needs no copying. Nothing but
+RLIMIT_FSIZE bounds a plain file by itself, and that would bound the job's other files too, so
+the guard looks at the size four times a second: a run that wrote more than its limit is ended
+at once (without grace, since each second of a flood costs disk) with the limit as its reason,
+and the file is cut to the limit when its processes are gone.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+TAIL_BYTES = 8192
+_APPEND = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_NOFOLLOW
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What is left when the run is over."""
+
+    tail: str
+    size: int
+    truncated: bool
+
+
+def create(path: Path, uid: int | None) -> int:
+    """The descriptor for a run's output. `uid` owns the file, so that opening /dev/stderr works
+    in the job; the folder above is closed to everyone else."""
+    descriptor = os.open(path, _APPEND, 0o600)
+    if uid is not None:
+        os.fchown(descriptor, uid, -1)
+    return descriptor
+
+
+def size(path: Path) -> int:
+    """Bytes written so far; 0 if there is no file."""
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
+
+
+def close(path: Path, limit: int) -> Summary:
+    """Cut the file to `limit` bytes and read its tail; invalid UTF-8 is replaced."""
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW)
+    except FileNotFoundError:
+        return Summary("", 0, truncated=False)
+    try:
+        length = os.fstat(descriptor).st_size
+        truncated = length > limit
+        if truncated:
+            os.ftruncate(descriptor, limit)
+            length = limit
+        start = max(0, length - TAIL_BYTES)
+        tail = os.pread(descriptor, length - start, start)
+    finally:
+        os.close(descriptor)
+    return Summary(tail.decode("utf-8", "replace"), length, truncated)

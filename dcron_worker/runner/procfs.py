@@ -1,0 +1,84 @@
+"""Processes as /proc shows them."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+from dataclasses import dataclass
+from pathlib import Path
+
+_PROC = Path("/proc")
+
+
+@dataclass(frozen=True)
+class Process:
+    """`ticks`: when it started, in clock ticks since boot; with the pid it names one process."""
+
+    pid: int
+    parent: int
+    group: int
+    session: int
+    state: str
+    ticks: int
+
+
+def read(pid: int) -> Process | None:
+    """None if there is no such process."""
+    try:
+        text = Path(f"/proc/{pid}/stat").read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    # The name is in parentheses and may hold any byte: the rest starts after the last one.
+    rest = text[text.rindex(b")") + 2 :].split()
+    return Process(pid, int(rest[1]), int(rest[2]), int(rest[3]), rest[0].decode(), int(rest[19]))
+
+
+def start_ticks(pid: int) -> int:
+    """0 if there is no such process."""
+    process = read(pid)
+    return process.ticks if process else 0
+
+
+def alive(pid: int, ticks: int) -> bool:
+    """Whether exactly this process still runs; a zombie does not."""
+    process = read(pid)
+    return process is not None and process.ticks == ticks and process.state not in "ZX"
+
+
+def everything() -> dict[int, Process]:
+    """All processes that are not zombies, by pid."""
+    found = (read(int(path.name)) for path in _PROC.iterdir() if path.name.isdigit())
+    return {process.pid: process for process in found if process and process.state not in "ZX"}
+
+
+def own_children() -> set[int] | None:
+    """Direct children of this process; None where the kernel does not tell."""
+    own = os.getpid()
+    try:
+        return {int(pid) for pid in Path(f"/proc/{own}/task/{own}/children").read_text().split()}
+    except FileNotFoundError:
+        return None
+
+
+def environment_has(pid: int, name: str, value: str) -> bool:
+    """Whether the process was started with this variable; False if we may not see it."""
+    wanted = f"{name}={value}".encode()
+    try:
+        return wanted in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+    except OSError:
+        return False
+
+
+def send(process: Process, number: signal.Signals) -> None:
+    """Signal exactly this process, never another one that has got its pid since."""
+    try:
+        descriptor = os.pidfd_open(process.pid)
+    except ProcessLookupError:
+        return
+    try:
+        if start_ticks(process.pid) == process.ticks:
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(descriptor, number)
+    finally:
+        os.close(descriptor)

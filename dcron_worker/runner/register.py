@@ -1,0 +1,144 @@
+"""Every run that is not acknowledged, in memory and in the journal alike."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from dcron_worker.runner import procfs
+from dcron_worker.runner.journal import Journal
+from dcron_worker.runner.lease import boot_id
+from dcron_worker.runner.model import (
+    Ended,
+    Launch,
+    Started,
+    ended_from,
+    launch_from,
+    started_from,
+    to_json,
+)
+
+_SLACK_RECORDS = 5000
+
+
+@dataclass
+class Entry:
+    """`boot_at`: when it started, on CLOCK_BOOTTIME. `ticks` 0: not yet looked up."""
+
+    launch: Launch
+    started: Started | None = None
+    boot_at: float = 0.0
+    ticks: int = 0
+    ended: Ended | None = None
+
+
+class Register:
+    """Opened by reading the journal. `same_boot` is false if that was written before a reboot."""
+
+    def __init__(self, directory: Path) -> None:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.outputs = directory / "output"
+        self.outputs.mkdir(mode=0o700, exist_ok=True)
+        self.journal = Journal(directory)
+        self.entries: dict[str, Entry] = {}
+        self._boot = boot_id()
+        self.same_boot = True
+        for record in self.journal.read():
+            self._replay(record)
+        self._compact()
+        self._remove_strays()
+
+    def output_path(self, run_id: str) -> Path:
+        """Where the run's output lies."""
+        return self.outputs / run_id
+
+    def add(self, launches: Iterable[Launch]) -> list[Launch]:
+        """Write down those that are new, in one fsync, and return them. OSError: none is."""
+        new = {x.run_id: x for x in launches if x.run_id not in self.entries}
+        if new:
+            bare = {run_id: replace(x, environment={}) for run_id, x in new.items()}
+            self.journal.append({"t": "launch", "run": to_json(x)} for x in bare.values())
+            self.entries.update((run_id, Entry(x)) for run_id, x in bare.items())
+        return list(new.values())
+
+    def start(self, started: Started, boot_at: float) -> None:
+        """Remember a start; the child has written it down itself."""
+        entry = self.entries[started.run_id]
+        entry.started, entry.boot_at = started, boot_at
+
+    def end(self, ended: Sequence[Ended]) -> None:
+        """Remember results and write them down in one fsync. OSError: only remembered."""
+        for result in ended:
+            self.entries[result.run_id].ended = result
+        self.journal.append({"t": "ended", "run": to_json(result)} for result in ended)
+
+    def forget(self, run_ids: Iterable[str]) -> None:
+        """Drop ended runs and their files; others are left alone."""
+        gone = [x for x in run_ids if x in self.entries and self.entries[x].ended]
+        if not gone:
+            return
+        for run_id in gone:
+            del self.entries[run_id]
+            self.output_path(run_id).unlink(missing_ok=True)
+        self.journal.append([{"t": "ack", "run_ids": gone}])
+        if self.journal.records > _SLACK_RECORDS + 4 * len(self.entries):
+            self._compact()
+
+    def results(self) -> list[Ended]:
+        """All that the daemon has not acknowledged."""
+        return [entry.ended for entry in self.entries.values() if entry.ended]
+
+    def _replay(self, record: dict[str, Any]) -> None:
+        kind = record.get("t")
+        if kind == "boot":
+            self.same_boot = record["id"] == self._boot
+        elif kind == "launch":
+            launch = launch_from(record["run"])
+            self.entries[launch.run_id] = Entry(launch)
+        elif kind == "started" and record["run_id"] in self.entries:
+            entry = self.entries[record["run_id"]]
+            entry.started = started_from({**record, "started_at": record["wall"]})
+            entry.boot_at, entry.ticks = record["boot"], record["ticks"]
+        elif kind == "ended" and record["run"]["run_id"] in self.entries:
+            ended = ended_from(record["run"])
+            self.entries[ended.run_id].ended = ended
+        elif kind == "ack":
+            for run_id in record["run_ids"]:
+                self.entries.pop(run_id, None)
+
+    def _compact(self) -> None:
+        records: list[dict[str, Any]] = [{"t": "boot", "id": self._boot}]
+        if not self.same_boot:  # until recovery has disowned the runs of the earlier boot
+            records = [{"t": "boot", "id": "earlier"}]
+        for entry in self.entries.values():
+            records.append({"t": "launch", "run": to_json(entry.launch)})
+            if entry.started:
+                records.append(_started_record(entry, entry.started))
+            if entry.ended:
+                records.append({"t": "ended", "run": to_json(entry.ended)})
+        self.journal.rewrite(records)
+
+    def disowned(self) -> None:
+        """The runs of an earlier boot have ended: from here on the journal is of this boot."""
+        self.same_boot = True
+        self._compact()
+
+    def _remove_strays(self) -> None:
+        for path in self.outputs.iterdir():
+            if path.name not in self.entries:
+                path.unlink()
+
+
+def _started_record(entry: Entry, started: Started) -> dict[str, Any]:
+    if not entry.ticks and entry.ended is None:
+        entry.ticks = procfs.start_ticks(started.pid)  # not reaped, so its pid is still its own
+    return {
+        "t": "started",
+        "run_id": started.run_id,
+        "pid": started.pid,
+        "ticks": entry.ticks,
+        "wall": started.started_at,
+        "boot": entry.boot_at,
+    }
