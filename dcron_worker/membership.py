@@ -55,14 +55,11 @@ class Membership:
         self._coordinator.on_session(self._session_changed)
         self._thread.start()
 
-    def stop(self) -> None:
-        """Leave: the registration goes at once, so that jobs move without waiting."""
+    def halt(self) -> None:
+        """Beat no more. The registration stays until the session ends: a daemon that comes
+        back in time goes on with its jobs, and nothing moves for a restart."""
         self._stop.set()
         self._thread.join(timeout=timing.BEAT * 3)
-        try:
-            self._coordinator.delete(paths.worker(self._registration.worker))
-        except CoordinatorError as error:
-            log.info("the registration goes with the session: %s", error)
 
     def update(self, *, ticked_through: int, ill: list[str]) -> None:
         """What the next beat says."""
