@@ -42,8 +42,9 @@ def check_path(path: str) -> None:
     """CoordinatorError unless `path` is absolute, without empty parts, "." or ".."."""
     if path == "/":
         return
-    parts = path.split("/")
-    if parts[0] or any(part in ("", ".", "..") or "\0" in part for part in parts[1:]):
+    before, slash, rest = path.partition("/")
+    parts = rest.split("/")
+    if before or not slash or any(part in ("", ".", "..") or "\0" in part for part in parts):
         raise CoordinatorError(
             f"{path!r} is no node's path: it starts with '/', without empty parts, '.' or '..'"
         )
