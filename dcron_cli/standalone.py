@@ -1,0 +1,178 @@
+"""The embedded mode: API, manager and worker in one process, on files in one folder, without root.
+
+Everything above the adapters is the cluster's code: SQLite stands for MariaDB, a tree in this
+process for ZooKeeper, a directory for S3. Killed at any moment and started again, it goes on
+with its jobs; runs outlive it in their launcher and are owned again.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import ipaddress
+import logging
+import os
+import pwd
+import signal
+import socket
+import sys
+import threading
+from pathlib import Path
+from socketserver import ThreadingMixIn
+from types import FrameType
+from typing import IO, Any
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
+
+from dcron_app.api.app import build
+from dcron_app.api.services import Services, Settings
+from dcron_app.manager.main import Manager
+from dcron_cli import launcher_process
+from dcron_common import log as logs
+from dcron_common.clock import SYSTEM
+from dcron_common.config_file import split_host
+from dcron_common.coordinator.local import LocalEnsemble
+from dcron_common.db import migrations, users
+from dcron_common.db.connection import Database
+from dcron_common.errors import ConfigError
+from dcron_common.object_store.directory import DirectoryStore
+from dcron_common.protocol import Registration
+from dcron_common.version import VERSION
+from dcron_worker.firing import embedded_firing
+from dcron_worker.service import Worker, boot_id, daemon_life
+
+log = logging.getLogger(__name__)
+
+ADMIN = "admin"
+STOP = 8.0  # seconds until a stop is forced
+
+
+class _Server(ThreadingMixIn, WSGIServer):
+    daemon_threads = True
+    request_queue_size = 128
+
+
+class _Handler(WSGIRequestHandler):
+    """Says requests in the log's form, without headers: tokens never reach a log."""
+
+    timeout = 60  # seconds for a client that says nothing
+
+    def log_message(self, format: str, *args: Any) -> None:
+        log.debug("%s %s", self.address_string(), format % args)
+
+
+def serve(state: Path, listen: str, crontab: str) -> int:
+    """Run until SIGTERM or SIGINT; returns the exit code. ConfigError for bad arguments."""
+    logs.configure()
+    host, port = _loopback(listen)
+    lock = _prepare(state)
+    database = Database.sqlite(state / "dcron.db")
+    migrations.migrate(database)
+    _admin_token(database, state / "token")
+    ensemble = LocalEnsemble(state / "coordination.db")
+    sessions = [ensemble.session() for _ in range(3)]
+    for session in sessions:
+        session.start(5.0)
+    store = DirectoryStore(state / "objects")
+    user = pwd.getpwuid(os.getuid()).pw_name
+    manager = Manager("standalone", sessions[0], database)
+    settings = Settings(only_run_as=user)
+    application = build(Services(database, sessions[1], store, SYSTEM, settings))
+    runner = launcher_process.connect(state)
+    name = socket.gethostname().partition(".")[0]
+    worker = Worker(
+        Registration(name, boot_id(), daemon_life(), host, {}, 1000, VERSION, 0),
+        coordinator=sessions[2],
+        database=database,
+        object_store=store,
+        runner=runner,
+        firing=embedded_firing(state, crontab, SYSTEM),
+        state_dir=state,
+        cache_bytes=2**30,
+        allowed=None,
+        clock=SYSTEM,
+    )
+    try:
+        server = make_server(host, port, application, _Server, _Handler)
+    except OSError as error:
+        raise ConfigError(f"--listen {listen}: {error.strerror}: choose another port") from error
+    threads = {
+        "manager": threading.Thread(target=manager.run, name="manager"),
+        "worker": threading.Thread(target=worker.run, name="worker"),
+        "api": threading.Thread(target=server.serve_forever, name="api"),
+    }
+    done = threading.Event()
+
+    def ask_to_stop(number: int, frame: FrameType | None) -> None:
+        done.set()
+
+    signal.signal(signal.SIGTERM, ask_to_stop)
+    signal.signal(signal.SIGINT, ask_to_stop)
+    for thread in threads.values():
+        thread.daemon = True
+        thread.start()
+    log.info("listening on http://%s:%d, token in %s", host, port, state / "token")
+    healthy = _wait(done, threads)
+    server.shutdown()
+    worker.stop()
+    manager.stop()
+    for thread in threads.values():
+        thread.join(STOP / len(threads))
+    runner.close()
+    ensemble.close()
+    lock.close()
+    log.info("stopped; runs that go on are owned again at the next start")
+    return 0 if healthy else 1
+
+
+def _wait(done: threading.Event, threads: dict[str, threading.Thread]) -> bool:
+    """Until asked to stop; False if a part ended by itself, which its log line explains."""
+    while not done.wait(0.5):
+        ended = [name for name, thread in threads.items() if not thread.is_alive()]
+        if ended:
+            log.error("%s ended by itself: stopping", ", ".join(ended))
+            return False
+    return True
+
+
+def _loopback(listen: str) -> tuple[str, int]:
+    host, port = split_host(listen)
+    try:
+        loopback = host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        loopback = False
+    if not loopback:
+        raise ConfigError(
+            f"--listen {listen}: the embedded mode has no TLS and listens on loopback only, "
+            "such as 127.0.0.1:30000"
+        )
+    return host, port
+
+
+def _prepare(state: Path) -> IO[str]:
+    """Make the folder, private; ConfigError if another process uses it. Keep the result open."""
+    try:
+        state.mkdir(parents=True, exist_ok=True, mode=0o700)
+        lock = (state / "lock").open("w")
+    except OSError as error:
+        raise ConfigError(f"--state {state}: {error.strerror}: choose another folder") from error
+    os.set_inheritable(lock.fileno(), False)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise ConfigError(f"--state {state}: another dcron standalone uses it") from error
+    return lock
+
+
+def _admin_token(database: Database, path: Path) -> None:
+    """At the first start: an admin and a token that only this user can read."""
+    if any(user.name == ADMIN for user in users.list_users(database)) and path.exists():
+        return
+    now = SYSTEM.wall()
+    if not any(user.name == ADMIN for user in users.list_users(database)):
+        users.add_user(database, ADMIN, users.Role.ADMIN, now=now, os_users=["*"])
+    token = users.add_token(database, ADMIN, "standalone", now=now)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(token + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+    print(f"dcron: the admin's token is in {path}", file=sys.stderr)
