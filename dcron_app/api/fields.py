@@ -37,10 +37,10 @@ class PlacementFields(_Strict):
 
 
 class LimitFields(_Strict):
-    memory_bytes: int | None = Field(None, ge=2**20, le=2**50)
-    cpu_percent: int | None = Field(None, ge=1, le=102_400)
-    processes: int | None = Field(None, ge=1, le=1_000_000)
-    output_bytes: int | None = Field(None, ge=0, le=2**40)
+    memory_bytes: int | None = Field(default=None, ge=2**20, le=2**50)
+    cpu_percent: int | None = Field(default=None, ge=1, le=102_400)
+    processes: int | None = Field(default=None, ge=1, le=1_000_000)
+    output_bytes: int | None = Field(default=None, ge=0, le=2**40)
 
 
 class JobFields(_Strict):
@@ -70,8 +70,8 @@ class JobFields(_Strict):
     catch_up: Literal["all", "latest", "none"] = "latest"
     on_worker_loss: Literal["rerun", "fail"] = "rerun"
     on_isolation: Literal["skip", "run"] = "skip"
-    placement: PlacementFields = Field(default_factory=PlacementFields)
-    limits: LimitFields = Field(default_factory=LimitFields)
+    placement: PlacementFields = PlacementFields()
+    limits: LimitFields = LimitFields()
     paused: bool = False
 
 

@@ -1,0 +1,97 @@
+"""The WSGI application: routes, and what holds for all of them.
+
+The order of refusals: 401 before anything else is told, then 404 and 405, 403 for those who may
+only read, 411, 413, 415, 400, 422, and 403 for what a user may not ask for.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from bottle import BaseRequest, Bottle, HTTPError, HTTPResponse, request, response
+
+from dcron_app.api.auth import authenticate
+from dcron_app.api.body import body_limit
+from dcron_app.api.errors import Problem, problem_of
+from dcron_app.api.health import Health
+from dcron_app.api.jobs import Jobs
+from dcron_app.api.services import Services
+from dcron_app.api.workers import Workers
+from dcron_common.errors import DcronError
+
+log = logging.getLogger(__name__)
+
+Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
+
+_HEADERS = [
+    ("X-Content-Type-Options", "nosniff"),
+    ("Cache-Control", "no-store"),
+    ("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'"),
+    ("Referrer-Policy", "no-referrer"),
+    ("Strict-Transport-Security", "max-age=31536000"),  # browsers heed it over TLS only
+]
+
+
+def build(services: Services) -> Wsgi:
+    """The application, ready for a WSGI server. It changes nothing outside `services`."""
+    app = Bottle()
+    # Whoever reads a body by bottle's own means gets the same bound as our `read_json`.
+    BaseRequest.MEMFILE_MAX = body_limit(services.settings.max_executable_bytes)
+    app.default_error_handler = _from_bottle
+    app.add_hook("before_request", lambda: _admit(services))
+    app.install(_guarded)
+    for resource in (Jobs(services), Workers(services), Health(services)):
+        resource.install(app)
+    return _with_headers(app)
+
+
+def _admit(services: Services) -> None:
+    try:
+        authenticate(services, request.environ)
+    except DcronError as error:
+        raise problem_of(error).response() from error
+
+
+def _guarded(handler: Callable[..., Any]) -> Callable[..., Any]:
+    """Bottle's plugin: what a handler raises becomes an answer."""
+
+    def guarded(**arguments: str) -> Any:
+        try:
+            return handler(**arguments)
+        except HTTPResponse:
+            raise
+        except DcronError as error:
+            raise problem_of(error).response() from error
+        except Exception:  # the top of a request: the client gets no detail, the log all
+            log.exception("request failed method=%s path=%s", request.method, request.path)
+            raise Problem(500, "the server failed; its log says why").response() from None
+
+    return guarded
+
+
+def _from_bottle(error: HTTPError) -> str:
+    """Bottle's own errors, that is unknown paths and methods, in our form."""
+    details = {
+        404: "there is nothing here; see docs/api.md for the paths",
+        405: f"this method is not for this path; use {error.headers.get('Allow')}",
+    }
+    if error.status_code >= 500:
+        log.error("request failed: %s\n%s", error.body, error.traceback)
+    detail = details.get(error.status_code, "the server could not read this request")
+    made = Problem(error.status_code, detail).response()
+    response.content_type = made.headers["Content-Type"]
+    return str(made.body)
+
+
+def _with_headers(app: Wsgi) -> Wsgi:
+    """Every answer carries the security headers, whoever made it."""
+
+    def wrapped(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        def start(status: str, headers: list[tuple[str, str]], *rest: Any) -> Any:
+            return start_response(status, [*headers, *_HEADERS], *rest)
+
+        return app(environ, start)
+
+    return wrapped
