@@ -36,16 +36,23 @@ class Store:
             self._db = sqlite3.connect(
                 path, timeout=1.0, isolation_level=None, check_same_thread=False
             )
-            self._db.execute("PRAGMA locking_mode=EXCLUSIVE")
-            self._db.execute("PRAGMA journal_mode=WAL")
-            self._db.execute("PRAGMA synchronous=FULL")
-            self._db.executescript(SCHEMA)
+            self._prepare()
         except sqlite3.OperationalError as error:
             raise CoordinatorError(
                 f"{path} cannot be opened ({error}): is another dcron running on this directory?"
             ) from error
         except sqlite3.Error as error:
             raise CoordinatorError(f"{path} is no state of dcron's: {error}") from error
+
+    def _prepare(self) -> None:
+        try:
+            self._db.execute("PRAGMA locking_mode=EXCLUSIVE")
+            self._db.execute("PRAGMA journal_mode=WAL")
+            self._db.execute("PRAGMA synchronous=FULL")
+            self._db.executescript(SCHEMA)
+        except sqlite3.Error:
+            self._db.close()
+            raise
 
     def load(self) -> dict[str, Znode]:
         """Every node by path. All are persistent: ephemerals are never written."""
