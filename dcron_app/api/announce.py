@@ -25,6 +25,12 @@ _TRIES = 20  # a fence is written about once a minute
 
 def announce(coordinator: Coordinator, job_id: int, revision: int) -> None:
     """Tell the leader that a job changed; a failure is logged."""
+    if not coordinator.connected:
+        # The answer to the client need not wait for a timeout: this is only a hint.
+        log.warning(
+            "a change was not announced job=%d revision=%d: no connection", job_id, revision
+        )
+        return
     try:
         notice = Notice(revision).encode()
         coordinator.create(paths.inbox_prefix(job_id), notice, sequence=True)
