@@ -1,0 +1,96 @@
+"""Which due minutes a worker claims."""
+
+from dataclasses import replace
+
+from dcron_common.job import CatchUp, Concurrency, JobType, Spec
+from dcron_common.protocol import Fence
+from dcron_common.run import RunState
+from dcron_common.schedule import parse
+from dcron_worker.decide import Decision, decide, retry_delay
+
+M = 1_800_000_000 // 60 * 60
+SPEC = Spec(7, "I", 1, JobType.COMMAND, "true", "* * * * *", "UTC", effective_from=M)
+FENCE = Fence("I", 1, "w1", 1, "active", M - 60)
+
+
+def ask(spec: Spec = SPEC, fence: Fence = FENCE, now: float = M + 2) -> Decision | None:
+    return decide(spec, parse(spec.schedule, spec.timezone), fence, "w1", now)
+
+
+def test_the_due_minute_is_launched() -> None:
+    assert ask() == Decision(M, (), None)
+
+
+def test_nothing_is_claimed_twice() -> None:
+    assert ask(fence=replace(FENCE, mark=M)) is None
+
+
+def test_nothing_is_claimed_before_the_first_minute() -> None:
+    assert ask(fence=replace(FENCE, mark=M - 600), now=M - 1) is None
+
+
+def test_only_the_holder_claims() -> None:
+    assert ask(fence=replace(FENCE, holder="w2")) is None
+
+
+def test_a_paused_or_removed_job_is_not_claimed() -> None:
+    assert ask(fence=replace(FENCE, state="paused")) is None
+    assert ask(fence=replace(FENCE, state="removed")) is None
+
+
+def test_an_older_copy_of_the_job_is_not_launched() -> None:
+    assert ask(fence=replace(FENCE, revision=2)) is None
+
+
+def test_minutes_passed_over_are_closed_with_the_newest() -> None:
+    decision = ask(now=M + 185)
+    assert decision is not None
+    assert decision.minute == M + 180
+    assert decision.passed_over == (M, M + 60, M + 120)
+    assert decision.outcome is None
+    assert decision.passed_reason
+
+
+def test_a_minute_past_its_deadline_is_missed_with_the_reason() -> None:
+    spec = replace(SPEC, schedule="@at 2027-01-15T08:00:00Z", starting_deadline_seconds=600)
+    decision = ask(spec, now=M + 601)
+    assert decision is not None
+    assert decision.outcome is RunState.MISSED
+    assert "600 s" in (decision.reason or "")
+
+
+def test_without_catch_up_a_late_minute_is_missed() -> None:
+    spec = replace(SPEC, schedule="@at 2027-01-15T08:00:00Z", catch_up=CatchUp.NONE)
+    late = ask(spec, now=M + 121)
+    assert late is not None
+    assert late.outcome is RunState.MISSED
+    on_time = ask(spec, now=M + 119)
+    assert on_time is not None
+    assert on_time.outcome is None
+
+
+def test_a_run_beside_an_active_one_is_skipped() -> None:
+    decision = ask(fence=replace(FENCE, active=str(M - 60)))
+    assert decision is not None
+    assert decision.outcome is RunState.SKIPPED
+
+
+def test_overlap_is_launched_where_it_is_allowed() -> None:
+    spec = replace(SPEC, concurrency=Concurrency.ALLOW)
+    decision = ask(spec, replace(FENCE, active=str(M - 60)))
+    assert decision is not None
+    assert decision.outcome is None
+
+
+def test_a_long_outage_is_recorded_in_bounds() -> None:
+    decision = ask(now=M + 300 * 60 + 5)
+    assert decision is not None
+    assert len(decision.passed_over) == 99
+    assert "201 minutes before these" in (decision.passed_reason or "")
+
+
+def test_retries_wait_twice_as_long_each_time_and_at_most_an_hour() -> None:
+    assert retry_delay(SPEC, 1, 0) == 60
+    assert retry_delay(SPEC, 3, 0) == 240
+    assert retry_delay(SPEC, 12, 0) == 3600
+    assert retry_delay(SPEC, 1, 0.5) == 63
