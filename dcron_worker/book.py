@@ -46,3 +46,8 @@ class Book:
 
     held: dict[Slot, Held] = field(default_factory=dict)
     claims: dict[str, OpenClaim] = field(default_factory=dict)
+
+    def digests(self) -> set[str]:
+        """SHA-256 of the files of open claims; asked from other threads too."""
+        specs = [opened.spec for opened in list(self.claims.values())]
+        return {spec.sha256 for spec in specs if spec is not None and spec.sha256}

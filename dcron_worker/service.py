@@ -88,7 +88,13 @@ class Worker:
             renew=runner.renew,
             on_session=lambda: self._inbox.put(Changed()),
         )
-        executables = Executables(object_store, state_dir / "cache", cache_bytes)
+        executables = Executables(
+            object_store,
+            state_dir / "cache",
+            quota_bytes=cache_bytes,
+            in_use=book.digests,
+            clock=clock,
+        )
         lifecycle = Lifecycle(
             name,
             coordinator=coordinator,

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from dcron_app.manager.view import View
 from dcron_common import paths
 from dcron_common.coordinator.contract import (
+    ANYONE,
     APP,
     Access,
     Check,
@@ -109,7 +110,7 @@ def _removal(
         return None
     if before.holder is not None:
         fence = replace(fence, epoch=before.epoch + 1)
-    operations = (
+    operations: tuple[Operation, ...] = (
         Set(paths.fence(slot), fence.encode(), version),
         *(Delete(paths.assignment(w, slot, r)) for w, r in sorted(assigned)),
     )
@@ -117,7 +118,9 @@ def _removal(
 
 
 def _access(holder: str | None) -> Access:
-    return shared_with(holder, "rw") if holder else ((APP, "rwcda"),)
+    """Only the holder may write a fence; any worker may read it, to see that it lost it."""
+    mine = shared_with(holder, "rw") if holder else ((APP, "rwcda"),)
+    return (*mine, (ANYONE, "r"))
 
 
 def apply(

@@ -79,9 +79,9 @@ class Leader:
             absent_since=before.absent_since if before else {},
         )
         last = 0
-        while page := jobs.jobs_after(self._database, last, PAGE):
+        while page := jobs.jobs_after(self._database, last, PAGE, live=True):
             for row in page:
-                view.jobs[row.id] = Wanted(jobs.spec_of(row), row.removed_at is not None)
+                view.jobs[row.id] = Wanted(jobs.spec_of(row), removed=False)
             last = page[-1].id
         self._view = view
 
@@ -106,7 +106,8 @@ class Leader:
         names = self._coordinator.children(paths.INBOX)
         ids = sorted({paths.inbox_job(name) for name in names})
         for start in range(0, len(ids), PAGE):
-            for row in jobs.jobs_by_ids(self._database, ids[start : start + PAGE]):
+            rows = jobs.get_jobs(self._database, ids[start : start + PAGE], causal=True)
+            for row in rows.values():
                 view.jobs[row.id] = Wanted(jobs.spec_of(row), row.removed_at is not None)
         if names:
             self._seen_at = 0.0  # drains come by the inbox too

@@ -62,6 +62,7 @@ class Launcher:
             lease=self._lease,
             file_limits=_raise_file_limit(),
         )
+        self._spares = output.Spares(self._register.outputs)
         self._queue: deque[Launch] = deque()
         self._runs: dict[str, Run] = {}
         self._by_pid: dict[int, Run] = {}
@@ -76,7 +77,7 @@ class Launcher:
 
     def run(self) -> None:
         """Serve until told to stop."""
-        gc.freeze()  # what lives now lives for ever: collecting would copy its pages per child
+        gc.disable()  # a collection touches all pages, and each fork makes them be copied again
         while not self._stopping or self._queue:
             for key, _ in self._selector.select(self._timeout()):
                 self._handle(key)
@@ -84,6 +85,7 @@ class Launcher:
             self._reap()
             self._look()
             self._tell()
+            self._prepare()
             if self._idle():
                 break
         self._write_results()
@@ -93,7 +95,7 @@ class Launcher:
     # The loop's parts
 
     def _timeout(self) -> float | None:
-        if self._queue:
+        if self._queue or self._spares.wanted:
             return 0.0
         waits = [self._next_look - _now()] if self._runs else []
         if self._results:
@@ -179,7 +181,7 @@ class Launcher:
         path = self._register.output_path(launch.run_id)
         descriptor = -1
         try:
-            descriptor = output.create(path, user.uid if user.change else None)
+            descriptor = self._spares.create(path, user.uid if user.change else None)
             directories = group.directories if group else ()
             pid = process.fork(launch, user, descriptor, directories, self._children)
         except OSError:
@@ -303,6 +305,14 @@ class Launcher:
         if events:
             told = [[type(event).__name__, to_json(event)] for event in events]
             self._channel.send({"events": told})
+
+    def _prepare(self) -> None:
+        """What the next batch needs, made while there is nothing else to do."""
+        if self._queue or self._results or not self._spares.wanted:
+            return
+        self._spares.refill()
+        if not self._spares.wanted:
+            gc.collect()
 
     def _idle(self) -> bool:
         if self._runs or self._queue or self._channel.connected:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import argparse
 import ctypes
-import hashlib
 import logging
 import os
 import socket
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -56,7 +56,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def find_cgroups(state: Path) -> Cgroups:
     """The cgroups for the launcher of this state folder; the same ones after a restart."""
-    name = hashlib.sha256(f"{socket.gethostname()}:{state}".encode()).hexdigest()[:12]
+    # A name, not a secret; and hashlib would bring OpenSSL into every fork.
+    name = f"{zlib.crc32(f'{socket.gethostname()}:{state}'.encode()):08x}"
     mountinfo = Path("/proc/self/mountinfo").read_text()
     return discover(f"dcron-{name}", mountinfo, Path("/proc/self/cgroup").read_text())
 

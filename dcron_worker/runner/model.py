@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from typing import Any
 
 from dcron_common.errors import LaunchError
@@ -84,8 +84,8 @@ class Ended:
 
 
 def to_json(value: Launch | Started | Ended) -> dict[str, Any]:
-    """As JSON's types; `argv` becomes a list."""
-    return asdict(value)
+    """As JSON's types, shallow: asdict would copy every string of a thousand environments."""
+    return dict(vars(value))
 
 
 def launch_from(data: dict[str, Any]) -> Launch:

@@ -10,11 +10,17 @@ and the file is cut to the limit when its processes are gone.
 
 from __future__ import annotations
 
+import itertools
+import logging
 import os
 from dataclasses import dataclass
 from pathlib import Path
 
+log = logging.getLogger(__name__)
+
 TAIL_BYTES = 8192
+SPARE = ".spare-"  # no run id begins with a dot
+_FEW = 16
 _APPEND = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_NOFOLLOW
 
 
@@ -27,13 +33,40 @@ class Summary:
     truncated: bool
 
 
-def create(path: Path, uid: int | None) -> int:
-    """The descriptor for a run's output. `uid` owns the file, so that opening /dev/stderr works
-    in the job; the folder above is closed to everyone else."""
-    descriptor = os.open(path, _APPEND, 0o600)
-    if uid is not None:
-        os.fchown(descriptor, uid, -1)
-    return descriptor
+class Spares:
+    """Empty files made in idle time, since making one can cost more than the fork: ext4 passes
+    over the inodes that were freed in the last seconds. Each file serves one run only."""
+
+    def __init__(self, folder: Path, count: int = 1024) -> None:
+        self._folder = folder
+        self._count = count
+        self._numbers = itertools.count()
+        self._free: list[Path] = []
+        self.wanted = True
+
+    def refill(self) -> None:
+        """Make a few; `wanted` stays true until there are enough or the disk refuses."""
+        try:
+            for _ in range(_FEW):
+                path = self._folder / f"{SPARE}{next(self._numbers)}"
+                os.close(os.open(path, _APPEND, 0o600))
+                self._free.append(path)
+        except OSError as error:
+            log.warning("cannot make spare output files: %s", error)
+            self.wanted = False
+            return
+        self.wanted = len(self._free) < self._count
+
+    def create(self, path: Path, uid: int | None) -> int:
+        """The descriptor for a run's output. `uid` owns the file, so that opening /dev/stderr
+        works in the job; the folder above is closed to everyone else."""
+        if self._free:
+            self._free.pop().rename(path)
+            self.wanted = len(self._free) < self._count // 2
+        descriptor = os.open(path, _APPEND, 0o600)
+        if uid is not None:
+            os.fchown(descriptor, uid, -1)
+        return descriptor
 
 
 def size(path: Path) -> int:

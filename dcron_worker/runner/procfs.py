@@ -26,9 +26,15 @@ class Process:
 def read(pid: int) -> Process | None:
     """None if there is no such process."""
     try:
-        text = Path(f"/proc/{pid}/stat").read_bytes()
-    except (FileNotFoundError, ProcessLookupError):
+        descriptor = os.open(f"/proc/{pid}/stat", os.O_RDONLY)  # often: no file object
+    except FileNotFoundError:
         return None
+    try:
+        text = os.read(descriptor, 4096)
+    except ProcessLookupError:
+        return None
+    finally:
+        os.close(descriptor)
     # The name is in parentheses and may hold any byte: the rest starts after the last one.
     rest = text[text.rindex(b")") + 2 :].split()
     return Process(pid, int(rest[1]), int(rest[2]), int(rest[3]), rest[0].decode(), int(rest[19]))
