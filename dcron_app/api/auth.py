@@ -39,7 +39,10 @@ def authenticate(services: Services, environ: dict[str, Any]) -> None:
 
 
 def _unauthorized(message: str) -> Problem:
-    return Problem(401, message, headers={"WWW-Authenticate": 'Bearer realm="dcron"'})
+    errors = [("Authorization", message)]
+    return Problem(
+        401, message, errors=errors, headers={"WWW-Authenticate": 'Bearer realm="dcron"'}
+    )
 
 
 def principal(environ: dict[str, Any]) -> Principal:

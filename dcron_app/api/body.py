@@ -20,15 +20,15 @@ def read_json(environ: dict[str, Any], limit: int) -> dict[str, Any]:
     """The JSON object that a request carries. Problem 411, 413, 415, 400 or 422."""
     length = _length(environ)
     if length is None:
-        raise Problem(411, "send a Content-Length; chunked bodies are not taken")
+        raise _refused(411, "Content-Length", "is missing; send it, chunked bodies are not taken")
     if length > limit:
-        raise Problem(413, f"the body has {length} bytes; {limit} are the most")
+        raise _refused(413, "body", f"has {length} bytes; {limit} are the most")
     media = environ.get("CONTENT_TYPE", "").partition(";")[0].strip().lower()
     if media != "application/json":
-        raise Problem(415, "send the header Content-Type: application/json")
+        raise _refused(415, "Content-Type", "must be application/json")
     data = environ["wsgi.input"].read(length) if length else b""
     if len(data) < length:
-        raise Problem(400, f"the body ended after {len(data)} of {length} bytes")
+        raise _refused(400, "body", f"ended after {len(data)} of {length} bytes")
     return parse(data)
 
 
@@ -49,18 +49,23 @@ def parse(data: bytes) -> dict[str, Any]:
             data.decode("utf-8"), object_pairs_hook=_object, parse_constant=_no_constant
         )
     except UnicodeDecodeError as error:
-        raise Problem(400, f"the body is not UTF-8 at byte {error.start}") from error
+        raise _refused(400, "body", f"is not UTF-8 at byte {error.start}") from error
     except json.JSONDecodeError as error:
         message = f"{error.msg} at line {error.lineno}, column {error.colno}"
-        raise Problem(400, f"the body is not JSON: {message}") from error
+        raise _refused(400, "body", f"is not JSON: {message}") from error
     except RecursionError as error:
-        raise Problem(400, "the body is nested too deeply") from error
+        raise _refused(400, "body", "is nested too deeply") from error
     except ValueError as error:  # a number with thousands of digits
-        raise Problem(400, f"the body is not JSON: {error}") from error
+        raise _refused(400, "body", f"is not JSON: {error}") from error
     if not isinstance(value, dict):
         message = 'must be a JSON object such as {"executable": "ls -la", …}'
-        raise Problem(422, f"the body {message}", errors=[("body", message)])
+        raise _refused(422, "body", message)
     return value
+
+
+def _refused(status: int, part: str, message: str) -> Problem:
+    """The part of the request at fault is named like a field."""
+    return Problem(status, f"{part} {message}", errors=[(part, message)])
 
 
 def _length(environ: dict[str, Any]) -> int | None:
@@ -68,7 +73,7 @@ def _length(environ: dict[str, Any]) -> int | None:
     if "HTTP_TRANSFER_ENCODING" in environ or not text:
         return None
     if not (text.isascii() and text.isdigit()):
-        raise Problem(400, "Content-Length must be a number of bytes")
+        raise _refused(400, "Content-Length", "must be a number of bytes")
     return int(text[:20])
 
 
@@ -77,9 +82,9 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(values) < len(pairs):
         keys = [key for key, _ in pairs]
         twice = next(key for key in keys if keys.count(key) > 1)
-        raise Problem(400, f"the key {twice[:64]!a} stands twice in one object")
+        raise _refused(400, "body", f"holds the key {twice[:64]!a} twice in one object")
     return values
 
 
 def _no_constant(name: str) -> Any:
-    raise Problem(400, f"the body is not JSON: {name} is no number")
+    raise _refused(400, "body", f"is not JSON: {name} is no number")

@@ -87,7 +87,7 @@ def field_of(location: tuple[int | str, ...]) -> str:
     """A place in the request as people write it: `arguments[2]`, `limits.memory_bytes`."""
     path = ""
     for part in location:
-        if part == "[key]":  # the name itself is at fault; the parts before show which
+        if part in ("[key]", ""):  # the name itself is at fault; the parts before show which
             continue
         if isinstance(part, int):
             path += f"[{part}]"

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import logging
 import random
+import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -47,6 +48,7 @@ class Database:
         self._clock = clock
         self._sleep = sleep
         self._jitter = jitter
+        self._here = threading.local()
         proxy.initialize(dialect)
 
     @classmethod
@@ -96,13 +98,13 @@ class Database:
         that was committed before on any member (ignored outside Galera). Raises Conflict,
         DatabaseError, DatabaseUnavailable, CommitInDoubt, and whatever `work` raises.
         """
-        if self._dialect.in_transaction():
+        if self._inside():
             return work()
         return self._repeat(lambda: self._attempt(work, causal, idempotent), deadline)
 
     def read(self, work: Callable[[], T], *, causal: bool = False, deadline: float = DEADLINE) -> T:
         """Run `work`, which only reads, outside a transaction; again after a lost connection."""
-        if self._dialect.in_transaction():
+        if self._inside():
             return work()
         return self._repeat(lambda: self._with_waits(work, causal), deadline)
 
@@ -124,6 +126,11 @@ class Database:
         """Close this thread's connection."""
         if not self._dialect.is_closed():
             self._dialect.close()
+
+    def _inside(self) -> bool:
+        """Whether this thread is in a transaction. Not peewee's own count of them, which cannot
+        bear that the connection goes away in between."""
+        return getattr(self._here, "inside", False)
 
     def _repeat(self, attempt: Callable[[], T], deadline: float) -> T:
         end = self._clock.boot() + deadline
@@ -147,7 +154,8 @@ class Database:
             pause = min(_LONGEST_PAUSE, pause * 2)
 
     def _attempt(self, work: Callable[[], T], causal: bool, idempotent: bool) -> T:
-        with self._dialect.manual_commit():
+        self._here.inside = True
+        try:
             if causal:
                 self._wait_for_others(True)
             self._dialect.begin()
@@ -159,7 +167,9 @@ class Database:
             self._commit(idempotent)
             if causal:
                 self._wait_for_others(False)
-        return result
+            return result
+        finally:
+            self._here.inside = False
 
     def _commit(self, idempotent: bool) -> None:
         try:

@@ -7,6 +7,7 @@ says less than the table is ignored. Repeating a call changes nothing.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from peewee import EXCLUDED, Case, fn
 
@@ -43,14 +44,19 @@ def record_runs(database: Database, records: Sequence[RunRecord], now: float) ->
 
 def _upsert(records: Sequence[RunRecord], *, mariadb: bool) -> None:
     rows = [_row(record) for record in records]
-    rises = EXCLUDED.rank > Run.rank
+
+    def new(name: str) -> Any:
+        """The refused row's value, which MariaDB calls VALUES(x) and SQLite excluded.x."""
+        return fn.VALUES(getattr(Run, name)) if mariadb else getattr(EXCLUDED, name)
+
+    rises = new("rank") > Run.rank
     update: dict[object, object] = {
-        getattr(Run, name): Case(None, [(rises, getattr(EXCLUDED, name))], getattr(Run, name))
+        getattr(Run, name): Case(None, [(rises, new(name))], getattr(Run, name))
         for name in _KEPT_BY_RANK
     }
-    update[Run.started_at] = fn.COALESCE(EXCLUDED.started_at, Run.started_at)
+    update[Run.started_at] = fn.COALESCE(new("started_at"), Run.started_at)
     # Last: MariaDB assigns from left to right, and the lines above compare with the old rank.
-    update[Run.rank] = Case(None, [(rises, EXCLUDED.rank)], Run.rank)
+    update[Run.rank] = Case(None, [(rises, new("rank"))], Run.rank)
     query = Run.insert_many(rows)
     if mariadb:
         query.on_conflict(update=update).execute()

@@ -1,4 +1,4 @@
-"""The API as its callers see it: a small WSGI client over SQLite, a directory and a local ensemble."""
+"""The API as its callers see it: a WSGI client over SQLite, a directory, a local ensemble."""
 
 from __future__ import annotations
 
@@ -137,5 +137,3 @@ def open_api(tmp_path: Path, **settings: Any) -> Iterator[Api]:
         coordinator.stop()
         ensemble.close()
         database.close()
-
-
