@@ -168,8 +168,8 @@ def _admin_token(database: Database, path: Path) -> None:
         return
     now = SYSTEM.wall()
     if not any(user.name == ADMIN for user in users.list_users(database)):
-        users.add_user(database, ADMIN, users.Role.ADMIN, now=now, os_users=["*"])
-    token = users.add_token(database, ADMIN, "standalone", now=now)
+        users.add_user(database, ADMIN, users.Role.ADMIN, None, ["*"], now, "standalone")
+    token = users.add_token(database, ADMIN, "standalone", None, now, "standalone")
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w") as file:
         file.write(token + "\n")

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import logging
 import os
-import shutil
 import threading
 from collections.abc import Callable
 from pathlib import Path
 
 from dcron_common.clock import Clock
-from dcron_common.errors import ConfigError
 from dcron_worker.book import Book
-from dcron_worker.crontab import Table, plan, render
-from dcron_worker.crontab_file import Change, SystemCrontab, UserCrontab, host_zone
+from dcron_worker.crontab import Table, plan
+from dcron_worker.crontab_file import (
+    Change,
+    MemoryCrontab,
+    SystemCrontab,
+    UserCrontab,
+    crond_runs,
+    host_zone,
+)
 from dcron_worker.fire import Fire, Ticker, open_fire
 from dcron_worker.service import Firing
 
@@ -47,25 +52,16 @@ def embedded_firing(state: Path, mode: str, clock: Clock) -> Firing:
     """`mode` "user": the user's own crontab; "none": a ticker inside; "auto": what works here."""
     fifo = state / "fire"
     fire = Fire(fifo, clock)
-    zone = host_zone()
-    if mode == "user" and not _has_crond():
-        raise ConfigError("--crontab user: no crontab command here: install cron, or use none")
-    if mode == "user" or (mode == "auto" and _crond_runs()):
-        crontab = _Crontab(UserCrontab(fifo).reconcile, zone)
+    if mode == "user" or (mode == "auto" and crond_runs()):
+        crontab = _Crontab(UserCrontab(fifo).reconcile, host_zone())
         log.info("the user's crontab fires")
         return Firing(crontab.render, fire.wait, fire.silence)
     log.info("a ticker inside fires; no crontab is touched")
-    return _ticking(fire, fifo, zone, clock)
+    return _ticking(fire, fifo, host_zone() or "UTC", clock)
 
 
 def _ticking(fire: Fire, fifo: Path, zone: str, clock: Clock) -> Firing:
-    texts: list[str] = []
-
-    def keep(table: Table) -> Change:
-        files = render(table, fifo="/run/dcron/fire")  # what crond would have got
-        changed = list(files.values()) != texts
-        texts[:] = files.values()
-        return Change(tuple(files)) if changed else Change()
+    crontab = MemoryCrontab()
 
     def hint() -> None:
         descriptor = os.open(fifo, os.O_RDWR | os.O_NONBLOCK)
@@ -76,21 +72,8 @@ def _ticking(fire: Fire, fifo: Path, zone: str, clock: Clock) -> Firing:
         finally:
             os.close(descriptor)
 
-    ticker = Ticker(lambda: list(texts), hint, zone=zone or "UTC", clock=clock)
+    ticker = Ticker(crontab.texts, hint, zone=zone, clock=clock)
     threading.Thread(
         target=ticker.run, args=(threading.Event(),), name="ticker", daemon=True
     ).start()
-    return Firing(_Crontab(keep, zone or "UTC").render, fire.wait, fire.silence)
-
-
-def _has_crond() -> bool:
-    return shutil.which("crontab") is not None
-
-
-def _crond_runs() -> bool:
-    """Whether a cron daemon runs on this machine, as its pid file says."""
-    try:
-        pid = int(Path("/run/crond.pid").read_text())
-        return _has_crond() and Path(f"/proc/{pid}").exists()
-    except (OSError, ValueError):
-        return False
+    return Firing(_Crontab(crontab.reconcile, zone).render, fire.wait, fire.silence)

@@ -20,7 +20,7 @@ from dcron_worker import launching
 from dcron_worker.book import Book, OpenClaim
 from dcron_worker.claims import Claims
 from dcron_worker.decide import retry_delay
-from dcron_worker.runner.client import Runner
+from dcron_worker.runner.client import Known, Runner
 from dcron_worker.runner.model import Ended, Launch, Started
 
 log = logging.getLogger(__name__)
@@ -268,7 +268,7 @@ class Lifecycle:
             elif run_id not in self._ended and run_id not in self._reporting:
                 self._runner.acknowledge([run_id])
 
-    def _adopt_one(self, name: str, alive: dict[str, tuple[Launch, object, Ended | None]]) -> None:
+    def _adopt_one(self, name: str, alive: Known) -> None:
         slot, key = paths.run_parts(name)
         path = paths.claim(self._worker, slot, key)
         try:

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import logging
+import signal
+import socket
 import threading
+from types import FrameType
 
 from dcron_app.manager.election import Election
 from dcron_app.manager.leader import Leader
+from dcron_app.wiring import open_coordinator, open_database
 from dcron_common import paths
 from dcron_common.clock import SYSTEM, Clock
+from dcron_common.config import AppConfig
 from dcron_common.coordinator.contract import ANYONE, APP, Access, Coordinator
 from dcron_common.db.connection import Database
 from dcron_common.errors import ConnectionLost, DatabaseUnavailable, DcronError
 
 log = logging.getLogger(__name__)
 
+CONNECT = 15.0  # seconds until a start without ZooKeeper is tried again
 PASS = 1.0  # seconds between two passes when nothing wakes the manager
 
 _WORKERS_ACCESS: Access = ((APP, "rwcda"), (ANYONE, "rcd"))
@@ -62,8 +68,33 @@ class Manager:
         self._election.step_down()
 
     def _prepare(self) -> None:
+        # A fresh ensemble lets everybody write below its root.
+        self._coordinator.set_access("/", ((APP, "rwcda"), (ANYONE, "r")))
         self._coordinator.ensure(paths.WORKERS, _WORKERS_ACCESS)
         for path in paths.roots():
             self._coordinator.ensure(path)
         for path in (paths.INBOX, paths.WORKERS, paths.ELECTION):
             self._coordinator.watch_children(path, self._wake.set)
+
+
+def run(config: AppConfig) -> None:
+    """`dcron-app manager`: work until SIGTERM or SIGINT."""
+    coordinator = open_coordinator(config.zookeeper)
+    manager = Manager(socket.gethostname(), coordinator, open_database(config.database))
+    stopped = threading.Event()
+
+    def ask_to_stop(number: int, frame: FrameType | None) -> None:
+        stopped.set()
+        manager.stop()
+
+    signal.signal(signal.SIGTERM, ask_to_stop)
+    signal.signal(signal.SIGINT, ask_to_stop)
+    while not stopped.is_set():
+        try:
+            coordinator.start(CONNECT)
+        except ConnectionLost as error:
+            log.warning("ZooKeeper does not answer yet: %s", error)
+        else:
+            break
+    manager.run()
+    coordinator.stop()
