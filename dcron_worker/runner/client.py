@@ -2,8 +2,8 @@
 
 Thread-safe. A reader thread takes what the launcher says, so that events never wait for a
 request's answer. A lost connection is made again by the next call; results that were not
-acknowledged are then told again. A request whose answer was lost raises LaunchError and may be
-repeated: a run is never started twice under one id. `renew` touches only the lease's file, and
+acknowledged are then told again. A request whose answer was lost is repeated once and then raises
+LaunchError; it may be repeated later too: a run is never started twice under one id. `renew` touches only the lease's file, and
 works without the launcher.
 """
 
@@ -42,6 +42,10 @@ _RETRY = 0.02
 _READ = 1 << 20
 
 
+class _Lost(LaunchError):
+    """The connection ended before the answer: done or not, the request may be repeated."""
+
+
 class _Connection:
     """One connection with its reader thread; `lost` is set when it is over."""
 
@@ -61,13 +65,20 @@ class _Connection:
             with self._sending:
                 self._socket.sendall(wire.encode(message))
             if self.lost.is_set():
-                raise LaunchError("the launcher closed the connection")
+                raise _Lost("the launcher closed the connection")
             answer = answers.get(timeout=ANSWER_SECONDS)
-        except (OSError, queue.Empty) as error:
+        except queue.Empty as error:
             self.close()
-            raise LaunchError(f"the launcher did not answer {message['op']}: {error}") from error
+            raise LaunchError(
+                f"the launcher did not answer {message['op']} in {ANSWER_SECONDS:g} s"
+            ) from error
+        except OSError as error:
+            self.close()
+            raise _Lost(f"the launcher went away: {error.strerror}") from error
         finally:
             del self._answers[message["seq"]]
+        if "lost" in answer:
+            raise _Lost(f"the launcher went away during {message['op']}")
         if "error" in answer:
             raise LaunchError(f"the launcher refused {message['op']}: {answer['error']}")
         return answer["result"]
@@ -90,7 +101,7 @@ class _Connection:
             log.warning("connection to the launcher failed: %s", error)
         self.lost.set()
         for answers in list(self._answers.values()):
-            answers.put({"error": "the connection was lost"})
+            answers.put({"lost": True})
         self._socket.close()
 
     def _take(self, message: dict[str, Any]) -> None:
@@ -182,8 +193,11 @@ class Runner:
             self._lease = None
 
     def _ask(self, op: str, **fields: Any) -> Any:
-        connection = self._connect(RECONNECT_SECONDS)
-        return connection.ask({"op": op, "seq": next(self._sequence), **fields})
+        message = {"op": op, "seq": next(self._sequence), **fields}
+        try:
+            return self._connect(RECONNECT_SECONDS).ask(message)
+        except _Lost:  # often a restart that was not noticed yet
+            return self._connect(RECONNECT_SECONDS).ask(message)
 
     def _connect(self, timeout: float) -> _Connection:
         with self._connecting:

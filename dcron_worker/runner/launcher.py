@@ -165,6 +165,9 @@ class Launcher:
         begun: list[Started] = []
         for _ in range(min(_CHUNK, len(self._queue))):
             launch = self._queue.popleft()
+            if launch.leased and _now() >= self._lease.until():  # the child looks once more
+                self._never(launch, "killed", process.LEASE_PASSED)
+                continue
             try:
                 if launch.user not in accounts:
                     accounts[launch.user] = account.lookup(launch.user)

@@ -1,0 +1,140 @@
+"""The launcher's own death, and its clients' coming and going."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from dcron_common.errors import LaunchError
+from dcron_worker.runner.client import Runner
+from dcron_worker.runner.model import Ended
+from tests.unit.worker.runner_lab import PATIENCE, Stage, running, wait_until
+
+
+def test_a_run_outlives_its_launcher_and_is_guarded_by_the_next(stage: Stage) -> None:
+    stage.start("run", "sleep 60")
+    started = stage.started("run")
+    stage.crash()
+    stage.begin()
+    assert stage.runner.known()["run"][1] is not None
+    assert running(started.pid)
+    stage.runner.kill("run", "asked")
+    ended = stage.ended("run")
+    assert (ended.state, ended.reason) == ("killed", "asked")
+    assert not running(started.pid)
+
+
+def test_an_exit_that_nobody_saw_is_lost(stage: Stage) -> None:
+    stage.start("run", f"until [ -e {stage.folder}/go ]; do sleep 0.02; done; echo done")
+    pid = stage.started("run").pid
+    stage.crash()
+    stage.begin()
+    (stage.folder / "go").touch()
+    ended = stage.ended("run")
+    assert (ended.state, ended.exit_code, ended.output_tail) == ("lost", None, "done\n")
+    assert not running(pid)
+
+
+def test_an_exit_while_there_is_no_launcher_is_lost(stage: Stage) -> None:
+    stage.start("run", f"until [ -e {stage.folder}/go ]; do sleep 0.02; done")
+    pid = stage.started("run").pid
+    stage.crash()
+    (stage.folder / "go").touch()
+    wait_until(lambda: not running(pid))
+    stage.begin()
+    assert stage.ended("run").state == "lost"
+
+
+def test_a_timeout_goes_on_after_a_restart(stage: Stage) -> None:
+    stage.start("run", "sleep 60", timeout_seconds=1.0)
+    stage.started("run")
+    stage.crash()
+    stage.begin()
+    assert stage.ended("run").state == "timed_out"
+
+
+def test_sigterm_leaves_the_runs_alone(stage: Stage) -> None:
+    stage.start("run", "sleep 60")
+    pid = stage.started("run").pid
+    stage.processes[-1].terminate()
+    assert stage.processes[-1].wait(PATIENCE) == 0
+    assert running(pid)
+    stage.begin()
+
+
+def test_results_survive_a_crash_until_they_are_acknowledged(stage: Stage) -> None:
+    before = stage.run("echo out")
+    stage.crash()
+    stage.seen.clear()
+    stage.begin()
+    assert stage.ended("run") == before
+    stage.runner.acknowledge(["run"])
+    stage.crash()
+    stage.begin()
+    assert stage.runner.known() == {}
+
+
+def test_after_a_reboot_every_run_is_lost(stage: Stage) -> None:
+    stage.start("run", "sleep 60")
+    pid = stage.started("run").pid
+    stage.runner.kill("run", "the reboot would have done it")
+    stage.crash()
+    wait_until(lambda: not running(pid))
+    journal = stage.state / "journal"
+    lines = [json.loads(line) for line in journal.read_text().splitlines() if line]
+    assert lines[0]["t"] == "boot"
+    kept = [{"t": "boot", "id": "another"}] + [x for x in lines[1:] if x["t"] != "ended"]
+    journal.write_text("".join(f"{json.dumps(record)}\n" for record in kept))
+    stage.begin()
+    assert stage.runner.known()["run"][2] is not None
+    ended = stage.ended("run")
+    assert (ended.state, ended.reason) == ("lost", "the host was rebooted during the run")
+
+
+def test_a_torn_line_in_the_journal_spoils_only_itself(stage: Stage) -> None:
+    before = stage.run("true")
+    stage.crash()
+    with (stage.state / "journal").open("a") as journal:
+        journal.write('{"t": "ended", "run": {"run_')
+    stage.begin()
+    known = stage.runner.known()["run"][2]
+    assert known == before
+
+
+def test_a_second_launcher_on_the_same_state_is_refused(stage: Stage) -> None:
+    command = [sys.executable, "-m", "dcron_worker.runner", "--socket", str(stage.folder / "other")]
+    command += ["--state", str(stage.state), "--no-cgroups"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 1 and "another launcher uses" in done.stderr
+
+
+def test_a_new_client_replaces_the_old_and_is_told_the_results(stage: Stage) -> None:
+    ended = stage.run("true")
+    second = Runner(stage.socket, stage.state)
+    second.connect(PATIENCE)
+    assert [x for x in second.events(PATIENCE) if isinstance(x, Ended)] == [ended]
+    second.close()
+    assert stage.runner.known()["run"][2] == ended, "the first one connects again"
+
+
+def test_without_a_launcher_the_error_names_the_remedy(stage: Stage) -> None:
+    nowhere = Runner(stage.folder / "nowhere", stage.state)
+    with pytest.raises(LaunchError, match="is dcron-launcher running"):
+        nowhere.connect(0.1)
+
+
+def test_the_socket_and_the_state_are_closed_to_others(stage: Stage) -> None:
+    assert stage.socket.stat().st_mode & 0o777 == 0o600
+    assert stage.state.stat().st_mode & 0o777 == 0o700
+
+
+def test_the_environment_of_a_run_is_never_on_disk(stage: Stage) -> None:
+    stage.start("run", "sleep 60", environment={"SECRET": "hunter2"})
+    stage.started("run")
+    stored = b"".join(path.read_bytes() for path in stage.state.rglob("*") if path.is_file())
+    assert b"hunter2" not in stored
+    assert os.path.getsize(stage.state / "journal") > 0  # noqa: PTH202 - the check has a subject
