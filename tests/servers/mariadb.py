@@ -49,6 +49,7 @@ class MariaDBServer:
     user: str = "dcron_test"
     password: str = field(default_factory=lambda: secrets.token_hex(16), repr=False)
     host: str = "127.0.0.1"
+    options: tuple[str, ...] = ()  # more of mariadbd's, such as those of TLS
     _process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -87,6 +88,7 @@ class MariaDBServer:
                 # As the cluster's, so that isolation and durability are what production has.
                 "--innodb-flush-log-at-trx-commit=1",
                 "--binlog-format=ROW",
+                *self.options,
             ],
             log,
         )
