@@ -2,9 +2,9 @@
 
 Thread-safe. A reader thread takes what the launcher says, so that events never wait for a
 request's answer. A lost connection is made again by the next call; results that were not
-acknowledged are then told again. A request whose answer was lost is repeated once and then raises
-LaunchError; it may be repeated later too: a run is never started twice under one id. `renew` touches only the lease's file, and
-works without the launcher.
+acknowledged are then told again. A request whose answer was lost is repeated once before it
+raises LaunchError, and may be repeated later too: a run is never started twice under one id.
+`renew` touches only the lease's file, and works without the launcher.
 """
 
 from __future__ import annotations

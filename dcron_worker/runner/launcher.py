@@ -89,6 +89,7 @@ class Launcher:
             if self._idle():
                 break
         self._write_results()
+        self._cgroups.remove()
         self._channel.close()
         self._register.journal.close()
 

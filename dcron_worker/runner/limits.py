@@ -111,6 +111,12 @@ class Cgroups:
         v2 = self.v2 / run_id if self.v2 and (self.v2 / run_id).is_dir() else None
         return Group(v2, v1) if v2 or v1 else None
 
+    def remove(self) -> None:
+        """Give the folders back, where no run is left in them."""
+        for directory in (*((self.v2,) if self.v2 else ()), *self.v1.values()):
+            with contextlib.suppress(OSError):  # busy: the next launcher finds it again
+                directory.rmdir()
+
     def _limit(self, group: Group, run_id: str, name: str, value: int) -> None:
         controller = _CONTROLLERS[name]
         if group.v2 and (group.v2 / f"{controller}.max").exists():

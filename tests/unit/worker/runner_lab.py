@@ -43,6 +43,7 @@ class Stage:
         self.socket = folder / "socket"
         self.state = folder / "state"
         self._options = options
+        self.has_cgroups = "--no-cgroups" not in options  # if this machine has any
         self.processes: list[subprocess.Popen[bytes]] = []
         self.runner = Runner(self.socket, self.state)
         self.seen: list[Started | Ended] = []

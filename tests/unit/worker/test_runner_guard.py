@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 
 import pytest
@@ -101,8 +102,28 @@ def test_too_much_output_ends_the_run_and_is_cut(stage: Stage) -> None:
 
 @pytest.mark.parametrize("name", ["memory_bytes", "processes", "cpu_percent"])
 def test_a_limit_without_cgroups_is_not_silently_ignored(stage: Stage, name: str) -> None:
-    if "--no-cgroups" in stage._options:
-        reason = stage.run("true", **{name: 1 << 26}).reason
-        assert reason is not None and f"limits.{name} cannot be enforced on this host" in reason
-    else:
+    if stage.has_cgroups:
         assert stage.run("true", **{name: 1 << 26}).state in ("succeeded", "failed")
+        return
+    reason = stage.run("true", **{name: 1 << 26}).reason
+    assert reason is not None and f"limits.{name} cannot be enforced on this host" in reason
+
+
+HOG = "import sys; sys.stdout.write(str(len(bytearray(200 << 20))))"
+CROWD = "for i in 1 2 3 4 5 6; do sleep 1 & done; wait; false"
+
+
+@pytest.mark.parametrize(
+    ("limits", "argv", "reason"),
+    [
+        ({"memory_bytes": 64 << 20}, (sys.executable, "-c", HOG), "memory limit of 67108864"),
+        ({"processes": 4}, ("/bin/sh", "-c", CROWD), "limit of 4 processes reached"),
+    ],
+)  # fmt: skip
+def test_an_exceeded_limit_is_the_reason(
+    stage: Stage, limits: dict[str, int], argv: tuple[str, ...], reason: str
+) -> None:
+    ended = stage.run("", argv=argv, **limits)
+    assert ended.state == "failed" and ended.reason is not None
+    refused = "cannot be enforced on this host" in ended.reason
+    assert refused if not stage.has_cgroups else refused or ended.reason.startswith(reason)
