@@ -1,0 +1,202 @@
+"""A deployed cluster as tests see it: its API by HTTPS, its hosts through bin/lab.
+
+Nothing here waits without a condition and a deadline; `wait_for` says how long it took.
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+import re
+import shutil
+import subprocess
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+HOSTS = ("ctl1", "ctl2", "ctl3", "node1", "node2")
+CONTROL = HOSTS[:3]
+NEVER = "0 0 1 1 *"  # due on one minute of the year
+_CRONTAB = re.compile(r"dcron job ([0-9]+)")
+
+needs_cluster = pytest.mark.skipif(
+    any(not os.environ.get(name) for name in ("DCRON_URL", "DCRON_TOKEN", "DCRON_CA")),
+    reason="no cluster: make lab, then source .lab/env",
+)
+needs_lab = pytest.mark.skipif(
+    os.geteuid() != 0 or shutil.which("systemd-nspawn") is None,
+    reason="needs root and systemd-nspawn: hosts of the lab lose their power",
+)
+
+
+def wait_for(what: str, condition: Callable[[], bool], seconds: float, pause: float = 0.3) -> float:
+    """Ask until the condition holds; return the seconds that it took. AssertionError after."""
+    begin = time.monotonic()
+    while not condition():
+        took = time.monotonic() - begin
+        assert took < seconds, f"not within {seconds:g} s: {what}"
+        time.sleep(pause)  # until the condition holds or the deadline has passed
+    took = time.monotonic() - begin
+    # The condition itself takes its time; it may have begun to hold before the deadline.
+    print(f"{what}: {took:.1f} s")
+    return took
+
+
+def figure(what: str, value: object) -> None:
+    """A measured value, for the record (pytest -s, or -rP)."""
+    print(f"{what}: {value}")
+
+
+def moment(text: str) -> datetime:
+    """An instant of the API as a datetime."""
+    return datetime.fromisoformat(text.replace("Z", "+00:00"))
+
+
+def next_minute(ahead: int = 12) -> datetime:
+    """The first full minute that is at least `ahead` seconds off."""
+    later = datetime.now(UTC) + timedelta(seconds=ahead + 60)
+    return later.replace(second=0, microsecond=0)
+
+
+def base64_of(text: str | bytes) -> str:
+    """What `executable` holds for a script or binary."""
+    return base64.b64encode(text.encode() if isinstance(text, str) else text).decode()
+
+
+def script(text: str, **more: Any) -> dict[str, Any]:
+    """The body of a request for a script that is due every minute."""
+    return {"executable": base64_of(text), "schedule": "* * * * *", "type": "script", **more}
+
+
+def lab(*words: str, seconds: float = 300) -> str:
+    """Run bin/lab on the lab that LAB names; its output. AssertionError if it failed."""
+    done = _lab(*words, seconds=seconds)
+    assert done.returncode == 0, f"bin/lab {' '.join(words)}: {done.stdout}{done.stderr}"
+    return done.stdout
+
+
+def _lab(*words: str, seconds: float) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [str(CHECKOUT / "bin" / "lab"), *words],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=seconds,
+    )
+
+
+def _jobs_on(host: str) -> set[str]:
+    """Ids of the jobs in the host's /etc/cron.d. A host without a crontab of ours has none."""
+    done = _lab("exec", host, "grep -rhoE 'dcron job [0-9]+' /etc/cron.d", seconds=30)
+    # grep: 0 found, 1 nothing found. Anything else is no answer and must not pass for "nothing".
+    assert done.returncode in (0, 1), f"{host}: {done.stdout}{done.stderr}"
+    assert done.returncode == 0 or not done.stderr.strip(), f"{host}: {done.stderr}"
+    return set(_CRONTAB.findall(done.stdout))
+
+
+def crontabs(hosts: Iterable[str] = HOSTS) -> dict[str, set[str]]:
+    """Host to the ids of the jobs that stand in its crontabs, all hosts asked at once."""
+    names = list(hosts)
+    with ThreadPoolExecutor(len(names)) as pool:
+        return dict(zip(names, pool.map(_jobs_on, names), strict=True))
+
+
+def hosts_with_job(job_id: str, hosts: Iterable[str] = HOSTS) -> list[str]:
+    """The hosts in whose /etc/cron.d the job stands."""
+    return [host for host, ids in crontabs(hosts).items() if job_id in ids]
+
+
+class Cluster:
+    """The API through the virtual address. Jobs made here are removed by `clean`."""
+
+    def __init__(self) -> None:
+        self.url = os.environ["DCRON_URL"].rstrip("/")
+        self.ca = os.environ["DCRON_CA"]
+        self._headers = {"Authorization": f"Bearer {os.environ['DCRON_TOKEN']}"}
+        self.made: list[str] = []
+
+    def ask(
+        self, method: str, path: str, body: Any = None, *, seconds: float = 15
+    ) -> requests.Response:
+        """One request on a connection of its own, as a new client makes it."""
+        return requests.request(
+            method,
+            self.url + path,
+            json=body,
+            headers=self._headers,
+            verify=self.ca,
+            timeout=seconds,
+            allow_redirects=False,
+        )
+
+    def get(self, path: str) -> Any:
+        """The JSON of a GET. AssertionError if the answer is not 200."""
+        answer = self.ask("GET", path)
+        assert answer.status_code == 200, f"GET {path}: {answer.status_code} {answer.text}"
+        return answer.json()
+
+    def post(self, body: dict[str, Any]) -> dict[str, Any]:
+        """Make a job; AssertionError if it was not accepted."""
+        answer = self.ask("POST", "/jobs", body)
+        assert answer.status_code == 201, f"{answer.status_code} {answer.text}"
+        made: dict[str, Any] = answer.json()
+        self.made.append(made["id"])
+        return made
+
+    def delete(self, job_id: str) -> dict[str, Any]:
+        """Remove a job; what it is now."""
+        answer = self.ask("DELETE", f"/jobs/{job_id}")
+        assert answer.status_code == 200, f"{answer.status_code} {answer.text}"
+        if job_id in self.made:
+            self.made.remove(job_id)
+        removed: dict[str, Any] = answer.json()
+        return removed
+
+    def job(self, job_id: str) -> dict[str, Any]:
+        """A job."""
+        found: dict[str, Any] = self.get(f"/jobs/{job_id}")
+        return found
+
+    def runs(self, job_id: str) -> list[dict[str, Any]]:
+        """Its runs, newest first."""
+        found: list[dict[str, Any]] = self.get(f"/jobs/{job_id}/runs")
+        return found
+
+    def ended(self, job_id: str) -> list[dict[str, Any]]:
+        """Its runs that have come to an end."""
+        return [run for run in self.runs(job_id) if run["state"] != "running"]
+
+    def workers(self) -> dict[str, dict[str, Any]]:
+        """Workers by name."""
+        return {worker["name"]: worker for worker in self.get("/workers")}
+
+    def steer(self, worker: str, verb: str) -> dict[str, Any]:
+        """`drain` or `resume` a worker."""
+        answer = self.ask("POST", f"/workers/{worker}/{verb}")
+        assert answer.status_code == 200, f"{answer.status_code} {answer.text}"
+        shown: dict[str, Any] = answer.json()
+        return shown
+
+    def clean(self) -> None:
+        """Remove the jobs that were made; all are tried before a failure is told."""
+        failed = []
+        for job_id in list(self.made):
+            try:
+                self.delete(job_id)
+            except (AssertionError, requests.RequestException) as error:
+                failed.append(f"job {job_id}: {error}")
+        assert not failed, failed
+
+    def answers(self) -> bool:
+        """Does GET /jobs succeed, within 2 s?"""
+        try:
+            return self.ask("GET", "/jobs?limit=1", seconds=2).status_code == 200
+        except requests.RequestException:
+            return False
