@@ -2,9 +2,9 @@
 
 Thread-safe. A reader thread takes what the launcher says, so that events never wait for a
 request's answer. A lost connection is made again by the next call; results that were not
-acknowledged are then told again. A request whose answer was lost is repeated once before it
-raises LaunchError, and may be repeated later too: a run is never started twice under one id.
-`renew` touches only the lease's file, and works without the launcher.
+acknowledged are then told again. A request whose answer was lost is repeated for some
+seconds before it raises LaunchError, and may be repeated later too: a run is never started twice
+under one id. `renew` touches only the lease's file, and works without the launcher.
 """
 
 from __future__ import annotations
@@ -194,10 +194,16 @@ class Runner:
 
     def _ask(self, op: str, **fields: Any) -> Any:
         message = {"op": op, "seq": next(self._sequence), **fields}
-        try:
-            return self._connect(RECONNECT_SECONDS).ask(message)
-        except _Lost:  # often a restart that was not noticed yet
-            return self._connect(RECONNECT_SECONDS).ask(message)
+        deadline = time.monotonic() + RECONNECT_SECONDS
+        while True:
+            connection = self._connect(max(0.0, deadline - time.monotonic()))
+            try:
+                return connection.ask(message)
+            except _Lost:
+                # A restart not noticed yet; a killed launcher's socket can even accept for a
+                # moment, held open by a child that is about to exec.
+                if time.monotonic() >= deadline:
+                    raise
 
     def _connect(self, timeout: float) -> _Connection:
         with self._connecting:
