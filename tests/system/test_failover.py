@@ -1,0 +1,225 @@
+"""Hosts lose their power: jobs outlive them, the API comes back, nothing acknowledged is lost.
+
+The hosts are those of the lab that LAB names. They are up again when a test ends, however it ends.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+import requests
+
+from tests.system.cluster import (
+    CONTROL,
+    HOSTS,
+    NEVER,
+    Cluster,
+    figure,
+    hosts_with_job,
+    lab,
+    moment,
+    needs_cluster,
+    needs_lab,
+    script,
+    wait_for,
+)
+
+pytestmark = [needs_cluster, needs_lab]
+
+MOVED = {"node": 20.0, "control": 30.0}  # seconds until a dead host's job stands elsewhere
+API_BACK = 10.0  # seconds after a power cut until the API answers, and goes on answering
+WATCHED = 20.0  # how long after a cut every answer is looked at
+A_MINUTE = 150.0
+RECOVERED = 240.0
+LONG = "#!/bin/sh\necho began on $(hostname)\nsleep 40\necho ended on $(hostname)\n"
+
+
+def galera_and_zookeeper_are_whole() -> bool:
+    """Every control host is a synced member of three, and talks to its ZooKeeper peers."""
+    line = (
+        "mariadb -NBe \"show status where variable_name in ('wsrep_cluster_size',"
+        "'wsrep_local_state_comment')\"; "
+        'ss -Htn state established "( sport = :2888 or dport = :2888 )" | wc -l'
+    )
+    for host in CONTROL:
+        try:
+            answer = lab("exec", host, line, seconds=30)
+        except AssertionError:  # it does not take connections yet
+            return False
+        words = answer.split()
+        if words[:4] != ["wsrep_cluster_size", "3", "wsrep_local_state_comment", "Synced"]:
+            return False
+        if len(words) != 5 or words[4] == "0":
+            return False
+    return True
+
+
+def all_is_well(cluster: Cluster) -> bool:
+    """The API answers, five workers are online, and the servers under them are whole."""
+    if not cluster.answers():
+        return False
+    try:
+        states = {name: one["state"] for name, one in cluster.workers().items()}
+    except (AssertionError, requests.RequestException):
+        return False
+    return states == dict.fromkeys(HOSTS, "online") and galera_and_zookeeper_are_whole()
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Cluster]:
+    made = Cluster()
+    yield made
+    made.clean()
+
+
+@pytest.fixture(autouse=True)
+def whole(cluster: Cluster) -> Iterator[None]:
+    """Each test begins with five healthy hosts, and leaves them so."""
+    wait_for("all is well before the test", lambda: all_is_well(cluster), RECOVERED, pause=1)
+    yield
+    lab("start", *HOSTS)
+    wait_for("all is well after the test", lambda: all_is_well(cluster), RECOVERED, pause=1)
+
+
+def test_a_job_outlives_the_host_that_holds_it_and_its_script_is_resumed(
+    cluster: Cluster,
+) -> None:
+    job_id = cluster.post(script(LONG, catch_up="none"))["id"]
+
+    def running() -> bool:
+        return any(run["state"] == "running" for run in cluster.runs(job_id))
+
+    wait_for("the script runs", running, A_MINUTE)
+    lost = cluster.runs(job_id)[0]
+    victim: str = lost["worker"]
+    survivors = [host for host in HOSTS if host != victim]
+    assert hosts_with_job(job_id) == [victim]
+    figure("the script runs on", victim)
+
+    lab("kill", victim)
+    # Any control host may hold ZooKeeper's or the manager's leadership.
+    bound = MOVED["control" if victim in CONTROL else "node"]
+    wait_for(
+        "the job stands on another host",
+        lambda: len(hosts_with_job(job_id, survivors)) == 1,
+        bound,
+    )
+
+    def resumed() -> list[dict[str, Any]]:
+        return [
+            run
+            for run in cluster.runs(job_id)
+            if run["scheduled_at"] == lost["scheduled_at"] and run["worker"] in survivors
+        ]
+
+    wait_for("the script is resumed", lambda: bool(resumed()), A_MINUTE)
+    assert resumed()[0]["trigger"] == "resume"
+    wait_for(
+        "the resumed script has ended",
+        lambda: resumed()[0]["state"] == "succeeded",
+        A_MINUTE,
+        pause=1,
+    )
+    (again,) = resumed()
+    assert f"ended on {again['worker']}" in again["output_tail"]
+    assert again["attempt"] == lost["attempt"] + 1
+    (first,) = [run for run in cluster.runs(job_id) if run["id"] == lost["id"]]
+    assert first["state"] == "lost"
+
+    booted = datetime.now(UTC)
+    lab("start", victim)
+    back = wait_for("all is well again", lambda: all_is_well(cluster), RECOVERED, pause=1)
+    figure("boot to healthy", f"{back:.1f} s")
+    wait_for("the job stands on one host", lambda: len(hosts_with_job(job_id)) == 1, 10)
+    for run in cluster.runs(job_id):
+        if run["worker"] == victim and run["id"] != lost["id"]:
+            assert moment(run["scheduled_at"]) >= booted, f"stale launch: {run}"
+    keys = [(run["scheduled_at"], run["attempt"]) for run in cluster.runs(job_id)]
+    assert len(keys) == len(set(keys)), keys
+    cluster.delete(job_id)
+
+
+class Client(threading.Thread):
+    """Posts jobs all the while; notes which were acknowledged and how many were not."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        super().__init__(name="client")
+        self._cluster = cluster
+        self._over = threading.Event()
+        self.acknowledged: list[str] = []
+        self.refused = 0
+
+    def run(self) -> None:
+        body = {"executable": "true", "schedule": NEVER, "type": "command"}
+        while not self._over.wait(1):
+            try:
+                answer = self._cluster.ask("POST", "/jobs", body, seconds=10)
+            except requests.RequestException:
+                self.refused += 1
+                continue
+            if answer.status_code == 201:
+                self.acknowledged.append(answer.json()["id"])
+                self._cluster.made.append(self.acknowledged[-1])
+            else:
+                self.refused += 1
+
+    def stop(self) -> None:
+        """End the thread; it is in no request any more."""
+        self._over.set()
+        self.join(30)
+        assert not self.is_alive()
+
+
+def silence(cluster: Cluster, cut: float) -> float:
+    """Ask for WATCHED seconds after a cut; seconds from it until the API answers for good.
+
+    `cut` in monotonic seconds. Infinite if the last answer still failed.
+    """
+    back = 0.0
+    while time.monotonic() - cut < WATCHED:
+        if not cluster.answers():
+            back = float("inf")
+        elif back == float("inf"):
+            back = time.monotonic() - cut
+        time.sleep(0.2)  # between two of the questions that the deadline bounds
+    return back
+
+
+def test_every_control_host_may_lose_its_power_in_turn(cluster: Cluster) -> None:
+    firing = cluster.post({"executable": "date", "schedule": "* * * * *", "type": "command"})["id"]
+    client = Client(cluster)
+    client.start()
+    try:
+        for host in CONTROL:
+            cut = time.monotonic()
+            cut_at = datetime.now(UTC)
+            lab("kill", host)
+            away = silence(cluster, cut)
+            figure(f"{host} cut: the API answers for good after", f"{away:.1f} s")
+            assert away < API_BACK
+
+            def fired(since: datetime = cut_at) -> bool:
+                try:
+                    runs = cluster.runs(firing)
+                except requests.RequestException:
+                    return False
+                return any(
+                    run["state"] == "succeeded" and moment(run["scheduled_at"]) > since
+                    for run in runs
+                )
+
+            wait_for(f"the job fired with {host} down", fired, A_MINUTE, pause=1)
+            lab("start", host)
+            wait_for(f"{host} is back", lambda: all_is_well(cluster), RECOVERED, pause=1)
+    finally:
+        client.stop()
+    figure("jobs acknowledged meanwhile", len(client.acknowledged))
+    figure("posts not acknowledged", client.refused)
+    assert client.acknowledged
+    missing = set(client.acknowledged) - {job["id"] for job in cluster.get("/jobs")}
+    assert not missing
