@@ -1,4 +1,4 @@
-"""dcron: cron for a fleet. One distribution; what a machine does is decided by its configuration."""
+"""dcron: cron for a fleet. One distribution; what a machine does, its configuration decides."""
 
 from setuptools import find_packages, setup
 

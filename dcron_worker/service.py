@@ -16,11 +16,12 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from dcron_common import paths
 from dcron_common.clock import Clock
 from dcron_common.coordinator.contract import Coordinator
 from dcron_common.db import runs
 from dcron_common.db.connection import Database
-from dcron_common.errors import LaunchError
+from dcron_common.errors import ConnectionLost, LaunchError
 from dcron_common.ids import ulid
 from dcron_common.job import Spec
 from dcron_common.object_store.contract import ObjectStore
@@ -37,6 +38,7 @@ from dcron_worker.runner.client import Runner
 log = logging.getLogger(__name__)
 
 FETCHERS = 4  # executables fetched at once
+JOIN = 0.5  # seconds between two tries to register
 LAST_REPORTS = 5.0  # seconds given to reports at a stop
 
 
@@ -74,6 +76,7 @@ class Worker:
         name = registration.worker
         self._inbox: queue.SimpleQueue[Message] = queue.SimpleQueue()
         self._stop = threading.Event()
+        self._coordinator = coordinator
         self._runner = runner
         self._firing = firing
         self._pool = ThreadPoolExecutor(FETCHERS, thread_name_prefix="fetch")
@@ -126,11 +129,30 @@ class Worker:
 
     def stop(self) -> None:
         """Ask `run` to end. Runs go on in the launcher; a later start owns them again."""
+        self._stop.set()
         self._daemon.stop()
+
+    def _join(self) -> bool:
+        """Register as soon as a manager has laid out the tree; False if stopped before."""
+        told = False
+        while not self._stop.is_set():
+            try:
+                if self._coordinator.exists(paths.WORKERS) is not None:
+                    self._membership.start()
+                    return True
+                reason = "no manager has ever led this cluster"
+            except ConnectionLost as error:
+                reason = str(error)
+            if not told:
+                log.warning("the worker cannot register yet: %s", reason)
+                told = True
+            self._stop.wait(JOIN)
+        return False
 
     def run(self) -> None:
         """Register, work, and at the end report what can be reported."""
-        self._membership.start()
+        if not self._join():
+            return
         self._reporter.start()
         threads = [
             threading.Thread(

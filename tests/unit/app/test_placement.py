@@ -73,9 +73,7 @@ def test_a_job_on_all_has_a_slot_on_each_matching_worker() -> None:
     st.lists(st.integers(1, 50), min_size=1, max_size=6),
     st.lists(st.integers(0, 7), max_size=60),
 )
-def test_placing_again_moves_nothing(
-    count: int, capacities: list[int], homes: list[int]
-) -> None:
+def test_placing_again_moves_nothing(count: int, capacities: list[int], homes: list[int]) -> None:
     fleet = [Host(f"w{i}", {}, capacity) for i, capacity in enumerate(capacities)]
     present = {Slot(i): f"w{home}" for i, home in enumerate(homes)}
     once = place(wishes(count), fleet, present)
