@@ -1,4 +1,4 @@
-"""Try an S3 bucket: put, get and delete one small object; make the bucket if asked to."""
+"""Try an S3 bucket: put, get and delete one small object."""
 
 from __future__ import annotations
 
@@ -23,7 +23,6 @@ options:
   access_key: {type: str, required: true, description: "Access key."}
   secret_key: {type: str, required: true, description: "Its secret."}
   ca: {type: str, default: "", description: "PEM file; empty for the usual authorities."}
-  create_bucket: {type: bool, default: false, description: "Make the bucket if it is missing."}
   timeout: {type: int, default: 30, description: "Seconds to wait for a service that starts."}
 """
 
@@ -38,8 +37,8 @@ SETTINGS = Config(
     s3={"addressing_style": "path"},
 )
 REMEDIES = {
-    "NoSuchBucket": "create the bucket, set s3_create_bucket, or name another as s3_bucket",
-    "404": "create the bucket, set s3_create_bucket, or name another as s3_bucket",
+    "NoSuchBucket": "create the bucket, or name another as s3_bucket",
+    "404": "create the bucket, or name another as s3_bucket",
     "InvalidAccessKeyId": "check s3_access_key",
     "SignatureDoesNotMatch": "check s3_secret_key and s3_region",
     "AccessDenied": "give the access key the right to read, write and delete in the bucket",
@@ -59,18 +58,6 @@ def passing(error: ClientError) -> bool:
     return status >= 500 and code_of(error) != "NotImplemented"
 
 
-def ensure_bucket(client: Any, bucket: str, create: bool) -> bool:
-    """True if the bucket was made."""
-    try:
-        client.head_bucket(Bucket=bucket)
-        return False
-    except ClientError as error:
-        if code_of(error) not in ("404", "NoSuchBucket") or not create:
-            raise
-    client.create_bucket(Bucket=bucket)
-    return True
-
-
 def probe(client: Any, bucket: str) -> None:
     """ValueError if the service gives back something else than it was given."""
     key = f"dcron-probe/{secrets.token_hex(8)}"
@@ -83,7 +70,7 @@ def probe(client: Any, bucket: str) -> None:
         client.delete_object(Bucket=bucket, Key=key)
 
 
-def run(options: dict[str, Any]) -> bool:
+def run(options: dict[str, Any]) -> None:
     """Try until it works, or the deadline has passed while the service cannot be reached."""
     client = boto3.client(
         "s3",
@@ -97,9 +84,8 @@ def run(options: dict[str, Any]) -> bool:
     deadline = time.monotonic() + options["timeout"]
     while True:
         try:
-            made = ensure_bucket(client, options["bucket"], options["create_bucket"])
             probe(client, options["bucket"])
-            return made
+            return
         except (BotoCoreError, ClientError) as error:
             final = isinstance(error, ClientError) and not passing(error)
             if final or time.monotonic() >= deadline:
@@ -116,22 +102,22 @@ def main() -> None:
             "access_key": {"type": "str", "required": True, "no_log": False},
             "secret_key": {"type": "str", "required": True, "no_log": True},
             "ca": {"type": "str", "default": ""},
-            "create_bucket": {"type": "bool", "default": False},
             "timeout": {"type": "int", "default": 30},
         }
     )
     options = module.params
     where = f"{options['endpoint'] or 'AWS'}, bucket {options['bucket']}"
     try:
-        module.exit_json(changed=run(options))
+        run(options)
     except ClientError as error:
         remedy = REMEDIES.get(code_of(error), "see the service's own log")
         module.fail_json(msg=f"{where}, key {options['access_key']}: {error}. Remedy: {remedy}.")
     except (BotoCoreError, OSError, ValueError) as error:
         module.fail_json(
-            msg=f"{where}: {error}. Remedy: check s3_endpoint and, for its certificate, s3_ca and "
-            "s3_ca_on_control; the control machine must reach it, else set s3_verify to false."
+            msg=f"{where}: {error}. Remedy: check s3_endpoint and, for its certificate, "
+            "s3_ca_file; the control machine must reach it, else set s3_verify to false."
         )
+    module.exit_json(changed=False)
 
 
 if __name__ == "__main__":
