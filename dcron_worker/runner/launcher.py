@@ -18,6 +18,7 @@ import selectors
 import signal
 import time
 from collections import deque
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -61,6 +62,7 @@ class Launcher:
             null_fd=os.open("/dev/null", os.O_RDONLY),
             lease=self._lease,
             file_limits=_raise_file_limit(),
+            ignored=process.ignored_signals(),
         )
         self._spares = output.Spares(self._register.outputs)
         self._queue: deque[Launch] = deque()
@@ -141,7 +143,7 @@ class Launcher:
             case "acknowledge":
                 self._register.forget(message["run_ids"])
                 # compaction may have made a new file
-                self._children = _with_journal(self._children, self._register.journal.fd)
+                self._children = replace(self._children, journal_fd=self._register.journal.fd)
             case other:
                 raise LaunchError(f"request {other!r} is not known to this launcher")
         return None
@@ -342,7 +344,7 @@ class Launcher:
             self._write_results()
         if reboot:
             self._register.disowned()
-            self._children = _with_journal(self._children, self._register.journal.fd)
+            self._children = replace(self._children, journal_fd=self._register.journal.fd)
         log.info("found runs=%d results=%d", len(self._runs), len(self._register.results()))
 
     def _adopt(self, run: Run, entry: Entry) -> None:
@@ -394,16 +396,6 @@ def _raise_file_limit() -> tuple[int, int]:
     before = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (before[1], before[1]))
     return before
-
-
-def _with_journal(children: process.Surroundings, descriptor: int) -> process.Surroundings:
-    return process.Surroundings(
-        journal_fd=descriptor,
-        report_fd=children.report_fd,
-        null_fd=children.null_fd,
-        lease=children.lease,
-        file_limits=children.file_limits,
-    )
 
 
 def _entry_json(entry: Entry) -> list[Any]:

@@ -38,6 +38,7 @@ class Surroundings:
     null_fd: int
     lease: Lease
     file_limits: tuple[int, int]
+    ignored: tuple[signal.Signals, ...]
 
 
 class _Refused(Exception):
@@ -46,6 +47,11 @@ class _Refused(Exception):
     def __init__(self, reason: str, *, lease: bool = False) -> None:
         super().__init__(reason)
         self.lease = lease
+
+
+def ignored_signals() -> tuple[signal.Signals, ...]:
+    """Which signals this process ignores: two by Python, others by nohup or whoever started us."""
+    return tuple(x for x in signal.Signals if signal.getsignal(x) == signal.SIG_IGN)
 
 
 def fork(
@@ -75,8 +81,7 @@ def _become(
     _record_start(launch, env.journal_fd)
     for target, source in ((0, env.null_fd), (1, output_fd), (2, output_fd)):
         os.dup2(source, target, inheritable=True)
-    # Python ignores these two; whatever it handles becomes the default again with exec.
-    for number in (signal.SIGPIPE, signal.SIGXFSZ):
+    for number in env.ignored:  # whatever we handle becomes the default again with exec
         signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, [])
     resource.setrlimit(resource.RLIMIT_NOFILE, env.file_limits)
