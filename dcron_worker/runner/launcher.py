@@ -340,6 +340,7 @@ class Launcher:
                 run = self._watch(entry, entry.started, self._cgroups.find(run_id))
                 run.inherited = True
                 self._adopt(run, entry)
+        self._cgroups.sweep()
         if self._results:
             self._write_results()
         if reboot:

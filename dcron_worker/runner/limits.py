@@ -111,11 +111,22 @@ class Cgroups:
         v2 = self.v2 / run_id if self.v2 and (self.v2 / run_id).is_dir() else None
         return Group(v2, v1) if v2 or v1 else None
 
+    def sweep(self) -> None:
+        """Remove the folders of runs that are over, left by a launcher that was killed."""
+        for directory in self._bases():
+            for run in directory.iterdir():
+                if run.is_dir():
+                    with contextlib.suppress(OSError):  # somebody is in it: not over
+                        run.rmdir()
+
     def remove(self) -> None:
         """Give the folders back, where no run is left in them."""
-        for directory in (*((self.v2,) if self.v2 else ()), *self.v1.values()):
+        for directory in self._bases():
             with contextlib.suppress(OSError):  # busy: the next launcher finds it again
                 directory.rmdir()
+
+    def _bases(self) -> list[Path]:
+        return [*([self.v2] if self.v2 else []), *self.v1.values()]
 
     def _limit(self, group: Group, run_id: str, name: str, value: int) -> None:
         controller = _CONTROLLERS[name]
