@@ -1,10 +1,9 @@
 #!/usr/bin/python
-"""Make the folder of wheels that a release is installed from, once for each state of the sources."""
+"""Make the wheels that a release is installed from, once for each state of the sources."""
 
 from __future__ import annotations
 
 import hashlib
-import os
 import shutil
 import subprocess
 import tarfile
@@ -24,9 +23,16 @@ options:
   packages: {description: Folders of sources below it., type: list, elements: str, required: true}
   lock: {description: Requirements with hashes., type: path, required: true}
   cache: {description: Where the files are kept., type: path, required: true}
-  python: {description: The Python of the control machine that has pip and setuptools., type: path, required: true}
+  python:
+    description: The Python of the control machine that has pip and setuptools.
+    type: path
+    required: true
   target: {description: Python version of the hosts., type: str, required: true}
-  platforms: {description: Wheel platforms that the hosts can run., type: list, elements: str, required: true}
+  platforms:
+    description: Wheel platforms that the hosts can run.
+    type: list
+    elements: str
+    required: true
 author: [The dcron authors]
 """
 
@@ -57,7 +63,9 @@ def main() -> None:
     project, cache = Path(given["project"]), Path(given["cache"])
     try:
         files = sources(project, given["packages"])
-        release = digest(project, files, Path(given["lock"]), [given["target"], *given["platforms"]])
+        release = digest(
+            project, files, Path(given["lock"]), [given["target"], *given["platforms"]]
+        )
         path = cache / f"{release}.tar"
         changed = not path.exists()
         if changed and not module.check_mode:
@@ -72,7 +80,9 @@ def sources(project: Path, packages: list[str]) -> list[Path]:
     found = [Path("setup.py"), Path("pyproject.toml")]
     for package in packages:
         below = (project / package).rglob("*")
-        found += [p.relative_to(project) for p in below if p.suffix == ".py" or p.name == "py.typed"]
+        found += [
+            p.relative_to(project) for p in below if p.suffix == ".py" or p.name == "py.typed"
+        ]
     return sorted(found)
 
 
@@ -100,13 +110,25 @@ def make(given: dict, files: list[Path], path: Path) -> None:
             shutil.copy(Path(given["project"]) / file, work / "source" / file)
         shutil.copy(given["lock"], wheels / "requirements.lock")
         pip = [given["python"], "-m", "pip", "--no-input", "--quiet"]
-        run([*pip, "wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", str(wheels), "."], work / "source")
+        run(
+            [*pip, "wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", str(wheels), "."],
+            work / "source",
+        )
         run(
             [
-                *pip, "download", "--require-hashes", "--only-binary=:all:", "--dest", str(wheels),
-                "--implementation", "cp", "--python-version", given["target"],
+                *pip,
+                "download",
+                "--require-hashes",
+                "--only-binary=:all:",
+                "--dest",
+                str(wheels),
+                "--implementation",
+                "cp",
+                "--python-version",
+                given["target"],
                 *(f"--platform={platform}" for platform in given["platforms"]),
-                "--requirement", str(wheels / "requirements.lock"),
+                "--requirement",
+                str(wheels / "requirements.lock"),
             ],
             work,
         )
@@ -114,13 +136,15 @@ def make(given: dict, files: list[Path], path: Path) -> None:
         with tarfile.open(packed, "w") as tar:
             for file in sorted(wheels.iterdir()):
                 tar.add(file, arcname=file.name)
-        os.replace(packed, path)
+        packed.replace(path)
 
 
 def run(command: list[str], folder: Path) -> None:
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=900)
     if done.returncode != 0:
-        raise Failed(f"{' '.join(command[:4])} says: {(done.stderr or done.stdout).strip()[-2000:]}")
+        raise Failed(
+            f"{' '.join(command[:4])} says: {(done.stderr or done.stdout).strip()[-2000:]}"
+        )
 
 
 if __name__ == "__main__":
