@@ -171,6 +171,8 @@ class S3Server:
             "proxy",
             f"[pipeline:main]\npipeline = {_PIPELINE}\n"
             "[app:proxy-server]\nuse = egg:swift#proxy\naccount_autocreate = true\n"
+            # A busy machine is no broken server: the default of 0.5 s would turn into a 404.
+            "conn_timeout = 10\nnode_timeout = 30\n"
             f"{filters}[filter:tempauth]\nuse = egg:swift#tempauth\n"
             f"user_{account}_{user} = {self.secret_key} .admin\n",
         )
