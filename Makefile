@@ -32,12 +32,18 @@ test: check ## all tests; as root, what needs a lab too
 	@$(STAGE) contract $(BIN)/python -m pytest -q tests/contract
 	@$(STAGE) integration $(BIN)/python -m pytest -q tests/integration
 	@$(STAGE) roles bin/lint-roles
-	@$(STAGE) system $(BIN)/python -m pytest -q tests/system
+	@$(STAGE) system $(BIN)/python -m pytest -q tests/system/test_lab.py
+
+cluster-test: venv ## ask the deployed lab what the cluster promises (after make lab; cuts power)
+	@bin/cluster-test tests/system/test_cluster.py tests/system/test_failover.py
 
 lab: venv ## boot five hosts and deploy the cluster on them (root)
 	@bin/lab up
 	@$(STAGE) deploy bin/deploy-lab
 	@bin/lab write-env
+
+molecule: venv ## the whole stack from nothing: deploy, idempotence, verify, faults (root)
+	@$(STAGE) molecule bin/molecule-test
 
 lab-down: ## remove the lab and all that it made
 	@bin/lab down
@@ -45,4 +51,4 @@ lab-down: ## remove the lab and all that it made
 lock: venv ## pin the dependencies anew
 	@bin/make-locks $(BIN)
 
-.PHONY: help venv demo check test lab lab-down lock
+.PHONY: help venv demo check test cluster-test lab molecule lab-down lock
