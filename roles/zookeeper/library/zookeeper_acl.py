@@ -18,6 +18,7 @@ options:
   ca: {description: PEM file of the authority, required: true, type: path}
   paths: {description: Nodes, required: true, type: list, elements: str}
   owners: {description: Common names with all rights, required: true, type: list, elements: str}
+  readable: {description: Those of the nodes that any client may read, type: list, elements: str}
 """
 
 
@@ -29,11 +30,13 @@ def main() -> None:
             "ca": {"type": "path", "required": True},
             "paths": {"type": "list", "elements": "str", "required": True},
             "owners": {"type": "list", "elements": "str", "required": True},
+            "readable": {"type": "list", "elements": "str", "default": []},
         },
         supports_check_mode=True,
     )
     options = module.params
-    wanted = {make_acl("x509", f"CN={name}", all=True) for name in options["owners"]}
+    owned = {make_acl("x509", f"CN={name}", all=True) for name in options["owners"]}
+    readers = {make_acl("world", "anyone", read=True)}
     client = KazooClient(
         hosts=options["hosts"],
         use_ssl=True,
@@ -46,6 +49,7 @@ def main() -> None:
     try:
         client.start(timeout=20)
         for path in options["paths"]:
+            wanted = owned | readers if path in options["readable"] else owned
             present, _ = client.get_acls(path)
             if set(present) != wanted:
                 changed.append(path)
