@@ -58,7 +58,10 @@ def test_a_run_has_its_own_session_and_default_signals(stage: Stage) -> None:
     ended = stage.run("echo $$; cat /proc/$$/stat; grep -E 'Sig(Blk|Ign)' /proc/$$/status")
     lines = ended.output_tail.splitlines()
     assert lines[1].rsplit(")", 1)[1].split()[3] == lines[0], "it leads its session"
-    assert [int(line.split()[1], 16) for line in lines[2:]] == [0, 0]
+    # Signals 32 and 33 are glibc's own: its posix_spawn (make's way to start us) leaves them
+    # ignored, and no program may change them.
+    reserved = 0b11 << 31
+    assert [int(line.split()[1], 16) & ~reserved for line in lines[2:]] == [0, 0]
 
 
 @as_root
