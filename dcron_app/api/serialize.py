@@ -12,8 +12,8 @@ from functools import lru_cache
 from typing import Any
 
 from dcron_common.clock import minute
-from dcron_common.db.fleet import WorkerRow
 from dcron_common.db.jobs import JobRow
+from dcron_common.db.workers import WorkerRow
 from dcron_common.job import JobType
 from dcron_common.object_store.contract import ObjectStore
 from dcron_common.run import RunRecord

@@ -10,7 +10,7 @@ from dcron_app.api.errors import Problem
 from dcron_app.api.reply import reply
 from dcron_app.api.serialize import worker_json
 from dcron_app.api.services import Services
-from dcron_common.db import fleet
+from dcron_common.db import workers
 
 _NAME = "<name:re:[A-Za-z0-9._-]{1,64}>"
 
@@ -29,14 +29,14 @@ class Workers:
 
     def index(self) -> HTTPResponse:
         """All workers by name."""
-        return reply([worker_json(one) for one in fleet.list_workers(self._services.database)])
+        return reply([worker_json(one) for one in workers.list_workers(self._services.database)])
 
     def _set(self, name: str, drained: bool) -> HTTPResponse:
         """Drained workers get no jobs, and the leader moves those they hold."""
         user = auth.admin(request.environ)
         read_nothing(request.environ)
         database, now = self._services.database, self._services.clock.wall()
-        if not fleet.set_drained(database, name, drained, now, user.name):
+        if not workers.set_drained(database, name, drained, now, user.name):
             raise Problem(404, f"there is no worker {name}")
-        worker = next(one for one in fleet.list_workers(database) if one.name == name)
+        worker = next(one for one in workers.list_workers(database) if one.name == name)
         return reply(worker_json(worker))

@@ -10,7 +10,7 @@ from pathlib import Path
 import pymysql
 import pytest
 
-from dcron_common.db import dialect, fleet, jobs, migrations, users, workers
+from dcron_common.db import dialect, jobs, migrations, users, workers
 from dcron_common.db.connection import Database
 from dcron_common.db.models import TABLES, Audit, Job, JobRevision, Run, SchemaVersion
 from dcron_common.db.runs import record_runs
@@ -457,8 +457,8 @@ def test_a_users_name_is_taken_once(database: Database) -> None:
 def test_drained_is_set_for_known_workers_only(database: Database) -> None:
     seen = {"n1": Registration("n1", "b", "s", "10.0.0.1", {"rack": "a"}, 10, "0.1.0", 0)}
     workers.save_seen(database, seen, NOW)
-    assert fleet.set_drained(database, "n1", True, NOW, "test")
-    assert fleet.set_drained(database, "n1", True, NOW, "test")
-    assert not fleet.set_drained(database, "n2", True, NOW, "test")
-    (row,) = fleet.list_workers(database)
+    assert workers.set_drained(database, "n1", True, NOW, "test")
+    assert workers.set_drained(database, "n1", True, NOW, "test")
+    assert not workers.set_drained(database, "n2", True, NOW, "test")
+    (row,) = workers.list_workers(database)
     assert (row.name, row.drained, row.labels, row.jobs) == ("n1", True, {"rack": "a"}, 0)

@@ -19,7 +19,7 @@ from dcron_app.manager.main import Manager
 from dcron_common import paths
 from dcron_common.clock import Clock
 from dcron_common.coordinator.local import LocalCoordinator, LocalEnsemble
-from dcron_common.db import fleet, jobs, migrations, runs
+from dcron_common.db import jobs, migrations, runs, workers
 from dcron_common.db.connection import Database
 from dcron_common.ids import ulid
 from dcron_common.job import JobType, OnWorkerLoss, Spec
@@ -417,7 +417,7 @@ def test_a_drained_worker_gives_its_jobs_away(world: World) -> None:
     world.add("b")
     ids = [world.post() for _ in range(4)]
     world.turn()
-    fleet.set_drained(world.database, "a", True, world.time.now, "admin")
+    workers.set_drained(world.database, "a", True, world.time.now, "admin")
     world.go(10)
     assert all(world.holders(job) == ["b"] for job in ids)
 
