@@ -77,6 +77,10 @@ def main(arguments: list[str]) -> int:
     except KeyboardInterrupt:
         say("lab: interrupted; `bin/lab up` goes on from here, `bin/lab down` cleans up")
         return 1
+    except BrokenPipeError:
+        # the reader has had enough (`bin/lab status | head -1`); nothing more may be written
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
 
 
 def _carry_out(options: argparse.Namespace, name: str) -> int:

@@ -197,6 +197,8 @@ def test_url_ends_with_the_key(store: ObjectStore) -> None:
 
 def test_a_healthy_store_is_ready(store: ObjectStore) -> None:
     store.ready()
+    store.put("ready/a", b"x")
+    assert store.get("ready/a") == b"x"
 
 
 def test_a_missing_bucket_is_unavailable_with_the_remedy(s3_server: S3Server) -> None:
@@ -219,7 +221,9 @@ def test_credentials_of_the_environment_are_not_used(
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "wrong:user")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wrong")
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
-    open_object_store(settings(s3_server)).ready()
+    store = open_object_store(settings(s3_server))
+    store.put("own/a", b"x")
+    assert store.get("own/a") == b"x"
 
 
 def test_no_server_is_unavailable_and_soon() -> None:
