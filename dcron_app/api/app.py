@@ -17,6 +17,7 @@ from dcron_app.api.body import body_limit
 from dcron_app.api.errors import Problem, problem_of
 from dcron_app.api.health import Health
 from dcron_app.api.jobs import Jobs
+from dcron_app.api.schedule import ScheduleResource
 from dcron_app.api.services import Services
 from dcron_app.api.workers import Workers
 from dcron_common.errors import DcronError
@@ -42,7 +43,12 @@ def build(services: Services) -> Wsgi:
     app.default_error_handler = _from_bottle
     app.add_hook("before_request", lambda: _admit(services))
     app.install(_guarded)
-    for resource in (Jobs(services), Workers(services), Health(services)):
+    for resource in (
+        Jobs(services),
+        Workers(services),
+        ScheduleResource(services),
+        Health(services),
+    ):
         resource.install(app)
     return _with_headers(app)
 

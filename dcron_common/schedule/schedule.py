@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import datetime
 from itertools import islice
 
 from dcron_common.schedule.describe import describe
 from dcron_common.schedule.one_shot import format_time
 from dcron_common.schedule.recurrence import Recurrence
-from dcron_common.schedule.zone import Zone
-
-# How far `next` looks: the longest gap of any expression (29 February on one weekday, across a
-# year 2100 that has none) is 40 years.
-_HORIZON_MINUTES = (40 * 366) * 1440
+from dcron_common.schedule.zone import LAST_MINUTE, Zone
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +43,12 @@ class Schedule:
         return list(islice(self._firings(after // 60 + 1, until // 60), limit))
 
     def next(self, after: int, count: int = 1) -> list[int]:
-        """The next `count` firings strictly after `after`; fewer if 40 years hold no more."""
-        first = after // 60 + 1
-        # A one-shot may be as far ahead as it likes.
-        last = max(first + _HORIZON_MINUTES, self._at // 60)
-        return list(islice(self._firings(first, last), count))
+        """The next `count` firings strictly after `after`; fewer if the calendar holds no more."""
+        return list(islice(self._firings(after // 60 + 1, LAST_MINUTE), count))
+
+    def local_time(self, epoch: int) -> datetime:
+        """`epoch` as the clock of the schedule's zone shows it, with its offset."""
+        return self._zone.local_time(epoch)
 
     def describe(self) -> str:
         """One English sentence."""

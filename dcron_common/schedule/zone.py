@@ -21,7 +21,7 @@ import importlib.resources
 import threading
 from bisect import bisect_right
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from zoneinfo import ZoneInfo
@@ -32,6 +32,11 @@ _DAY = 86_400
 _LATE, _JUMP = 5, 180
 # Python's calendar ends with the year 9999; a zone may be a day ahead.
 LAST_MINUTE = int(datetime(9999, 12, 30, tzinfo=UTC).timestamp()) // 60
+# Zone data lists changes one by one up to 2087 (Morocco's) and gives a yearly rule from there on,
+# and the calendar repeats itself, weekdays included, every 400 years. So a zone is known for good
+# when one such cycle is, and nobody can make a process learn eight thousand years.
+_CYCLE = 146_097 * 1440
+_CYCLE_START = int(datetime(2100, 1, 1, tzinfo=UTC).timestamp()) // 60
 # "Factory" is the database's mark for a machine whose zone nobody has set.
 _NOT_ZONES = frozenset({"Factory"})
 
@@ -64,6 +69,18 @@ def _stretch(start: int, offset: int, served: int) -> Stretch:
     return Stretch(start, offset, made_up, ahead <= _LATE, held)
 
 
+def _moved(stretch: Stretch, minutes: int) -> Stretch:
+    """The same stretch, whole cycles later."""
+    if not minutes:
+        return stretch
+    return replace(
+        stretch,
+        start=stretch.start + minutes,
+        made_up=stretch.made_up + minutes,
+        held=stretch.held + minutes,
+    )
+
+
 class Zone:
     """A time zone by its IANA name; get it from `zone()`."""
 
@@ -79,8 +96,14 @@ class Zone:
     def stretches(self, first: int, last: int) -> Iterator[tuple[Stretch, int, int]]:
         """The stretches within [first, last] (real minutes), each with its part of that span."""
         first, last = max(first, 0), min(last, LAST_MINUTE)
-        if first > last:
-            return
+        while first <= last:
+            shift = max(0, (first - _CYCLE_START) // _CYCLE * _CYCLE)
+            end = min(last, _CYCLE_START + _CYCLE - 1 + shift)
+            for stretch, low, high in self._within_cycle(first - shift, end - shift):
+                yield _moved(stretch, shift), low + shift, high + shift
+            first = end + 1
+
+    def _within_cycle(self, first: int, last: int) -> Iterator[tuple[Stretch, int, int]]:
         if first >= self._known_until:
             self._learn(first)
         # Read once: _learn replaces the tuples, and adds stretches at the end only.
@@ -96,6 +119,10 @@ class Zone:
             first = end + 1
             if index + 1 < len(self._stretches) and self._stretches[index + 1].start == first:
                 index += 1
+
+    def local_time(self, epoch: int) -> datetime:
+        """The zone's own time at `epoch` seconds, with its offset."""
+        return datetime.fromtimestamp(epoch, self._info)
 
     def _learn(self, minute: int) -> None:
         """Find all changes up to `minute` and somewhat beyond, by looking at every day."""

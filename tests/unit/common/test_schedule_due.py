@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.resources
 import re
 import time
+from dataclasses import replace
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
@@ -90,7 +91,8 @@ def test_minute_by_minute_gives_the_same_firings_as_a_day_at_once(
 @given(schedules(), EPOCHS, st.integers(1, 50))
 def test_next_agrees_with_due(schedule: Schedule, after: int, count: int) -> None:
     fires = schedule.next(after, count)
-    assert fires == schedule.due(after, after + 41 * 366 * 86_400, limit=count)
+    # so many firings fall into 41 years each at the least
+    assert fires == schedule.due(after, after + count * 41 * 366 * 86_400, limit=count)
     if fires:
         assert schedule.next(after) == fires[:1]
         assert schedule.due(after, fires[-1]) == fires
@@ -177,8 +179,9 @@ def test_the_longest_gap_of_forty_years_is_bridged() -> None:
     assert parse("0 0 29 2 */7").next(_epoch("2088-02-29"), 1) == [_epoch("2128-02-29")]
 
 
-def test_next_gives_fewer_when_forty_years_hold_no_more() -> None:
-    assert len(parse("@yearly").next(_epoch("2026-06-01"), 1000)) == 40
+def test_next_gives_fewer_only_when_the_calendar_ends() -> None:
+    assert len(parse("@yearly").next(_epoch("2026-06-01"), 1000)) == 1000
+    assert parse("@yearly").next(_epoch("9998-06-01"), 3) == [_epoch("9999-01-01")]
 
 
 def test_far_past_and_far_future_do_no_harm() -> None:
@@ -186,30 +189,24 @@ def test_far_past_and_far_future_do_no_harm() -> None:
     assert parse("0 0 1 1 *").due(10**15, 10**15 + 60) == []
 
 
-@pytest.mark.parametrize(
-    "expression", ["* * * * *", "0 0 29 2 *", "0 0 29 2 */7", "59 23 31 12 *", "*/7 * 13 * 5"]
-)
-def test_a_thousand_firings_are_found_well_below_a_second(expression: str) -> None:
-    schedule = parse(expression, "America/New_York")
-    started = time.process_time()
-    schedule.next(_epoch("2026-06-01"), 1000)
-    assert time.process_time() - started < 0.5
+@pytest.mark.parametrize("name", ["Europe/Riga", "Australia/Lord_Howe", "Africa/Casablanca"])
+def test_a_zone_repeats_itself_every_400_years(name: str) -> None:
+    # 2100-01-01 plus one cycle of the calendar, and plus nineteen
+    for start, cycles in ((4_102_444_800, 1), (4_102_444_800, 19)):
+        shift = cycles * 146_097 * 1440
+        first, last = start // 60, start // 60 + 3 * 525_600
+        near = {stretch for stretch, _, _ in zone(name).stretches(first, last)}
+        far = {stretch for stretch, _, _ in zone(name).stretches(first + shift, last + shift)}
+        assert {replace(stretch, start=stretch.start - shift) for stretch in far} == {
+            replace(stretch, made_up=stretch.made_up + shift, held=stretch.held + shift)
+            for stretch in near
+        }
 
 
-def test_thousands_of_schedules_are_asked_for_a_minute_in_no_time() -> None:
-    now = _epoch("2026-06-01T12:00:00")
-    many = [parse(f"{n % 60} {n % 24} * * *", ZONES[n % len(ZONES)]) for n in range(2000)]
-    for schedule in many:
-        schedule.due(now - 60, now)
-    started = time.process_time()
-    for schedule in many:
-        schedule.due(now - 60, now)
-    assert (time.process_time() - started) / len(many) < 50e-6
-
-
-def test_a_week_of_every_minute_is_cheap() -> None:
-    schedule, now = parse("* * * * *", "Europe/Riga"), _epoch("2026-06-01")
-    schedule.due(now - 60, now)
-    started = time.process_time()
-    assert len(schedule.due(now - 7 * 86_400, now)) == 7 * 1440
-    assert time.process_time() - started < 0.1
+def test_far_changes_of_the_clock_are_those_of_the_zone_data() -> None:
+    info = ZoneInfo.from_file(
+        importlib.resources.files("tzdata").joinpath("zoneinfo/Europe/Riga").open("rb")
+    )
+    noon = parse("0 12 * * *", "Europe/Riga").next(after=32_000_000_000, count=400)
+    for epoch in noon:
+        assert datetime.fromtimestamp(epoch, info).hour == 12
