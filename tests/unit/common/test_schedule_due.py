@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.resources
 import re
-import time
 from dataclasses import replace
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
