@@ -27,12 +27,13 @@ check: venv ## the fast part: ruff, mypy, unit tests
 	@$(STAGE) mypy $(BIN)/mypy
 	@$(STAGE) unit $(BIN)/python -m pytest -q tests/unit
 
-test: check ## all tests; as root, what needs a lab too
+test: check ## all tests; as root, those on lab hosts too: the lab itself, the whole stack
 	@bin/test-packages
 	@$(STAGE) contract $(BIN)/python -m pytest -q tests/contract
 	@$(STAGE) integration $(BIN)/python -m pytest -q tests/integration
 	@$(STAGE) roles bin/lint-roles
-	@$(STAGE) system $(BIN)/python -m pytest -q tests/system/test_lab.py
+	@$(STAGE) lab $(BIN)/python -m pytest -q tests/system/test_lab.py
+	@$(STAGE) molecule bin/molecule-test
 
 cluster-test: venv ## ask the deployed lab what the cluster promises (after make lab; cuts power)
 	@bin/cluster-test tests/system/test_cluster.py tests/system/test_failover.py
