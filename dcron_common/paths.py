@@ -13,11 +13,16 @@
 A slot is what is placed on one worker: `<job>` alone, or `<job>@<worker>` of a job that runs on
 all workers. Fences are sharded over 256 parents so that no list of children nears ZooKeeper's
 packet limit; everything below a worker's name can be read and written by that worker only.
+
+A worker's name may hold dots, so the name of a claim or a task is read from its right end.
 """
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+
+from dcron_common.errors import CoordinatorError
 
 ELECTION = "/leader/election"
 EPOCH = "/leader/epoch"
@@ -29,6 +34,11 @@ RUNS = "/runs"
 TASKS = "/tasks"
 
 SHARDS = 256
+
+# `<slot>.<key>`: the last part alone tells a minute from a ULID, which has 26 characters. Ten
+# digits of seconds last until 2286; twelve are the bound.
+_RUN = re.compile(r"(.+)\.(m\.[0-9A-HJKMNP-TV-Z]{26}|[0-9]{1,12})", re.ASCII)
+_SLOT = re.compile(r"([0-9]+)(?:@(.+))?", re.ASCII)
 
 
 def shard(job_id: int) -> str:
@@ -58,8 +68,11 @@ class Slot:
 
     @classmethod
     def parse(cls, text: str) -> Slot:
-        job, _, node = text.partition("@")
-        return cls(int(job), node)
+        """CoordinatorError for a text that no slot is written as."""
+        found = _SLOT.fullmatch(text)
+        if found is None:
+            raise CoordinatorError(f"{text!r} names no job's place")
+        return cls(int(found[1]), found[2] or "")
 
 
 def inbox_prefix(job_id: int) -> str:
@@ -115,6 +128,8 @@ def task(worker_name: str, slot: Slot, key: str) -> str:
 
 
 def run_parts(name: str) -> tuple[Slot, str]:
-    """(slot, key) of a claim's or a task's name."""
-    slot, _, key = name.partition(".")
-    return Slot.parse(slot), key
+    """(slot, key) of a claim's or a task's name; CoordinatorError for one that is not ours."""
+    found = _RUN.fullmatch(name)
+    if found is None:
+        raise CoordinatorError(f"{name!r} is no name of a claim or a task")
+    return Slot.parse(found[1]), found[2]
