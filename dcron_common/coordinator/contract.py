@@ -5,7 +5,8 @@ promises that the protocol relies on:
 
 - A transaction is carried out whole or not at all, in one total order with all others.
 - A node's version is 0 when it is made and rises by one with each `set`; deleting and making
-  it again starts at 0, therefore nothing is ever fenced on a node that can be deleted.
+  it again starts at 0, therefore nothing is ever fenced on a node that can be deleted. The same
+  holds for the version of its access list, which rises with each `set_access` only.
 - An ephemeral node lives exactly as long as the session that made it.
 - Requests of one session are carried out in the order in which they were sent.
 - `ConnectionLost` means *in doubt*: the caller syncs and looks before it tries again.
@@ -39,13 +40,15 @@ def shared_with(worker: str, rights: str) -> Access:
 
 @dataclass(frozen=True, slots=True)
 class Stat:
-    """What the service knows of a node. `ephemeral_owner` is 0 for a persistent node."""
+    """What the service knows of a node. `ephemeral_owner` is 0 for a persistent node;
+    `access_version` is that of the access list, `version` that of the data."""
 
     version: int
     ephemeral_owner: int
     created_zxid: int
     modified_zxid: int
     children: int
+    access_version: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,8 +182,9 @@ class Coordinator(ABC):
         """Remove a childless node; NoNode, BadVersion, NotEmpty."""
 
     @abstractmethod
-    def set_access(self, path: str, access: Access) -> None:
-        """Replace the access list; NoNode."""
+    def set_access(self, path: str, access: Access, version: int = ANY_VERSION) -> None:
+        """Replace the access list if it is at `version` (Stat.access_version); NoNode,
+        BadVersion."""
 
     @abstractmethod
     def commit(self, operations: Sequence[Operation]) -> list[OperationResult]:

@@ -287,8 +287,10 @@ class LocalCoordinator(Coordinator):
     def delete(self, path: str, version: int = ANY_VERSION) -> None:
         self._single(Delete(path, version))
 
-    def set_access(self, path: str, access: Access) -> None:
-        self._ensemble.write(self, lambda tree, client, _: tree.set_access(client, path, access))
+    def set_access(self, path: str, access: Access, version: int = ANY_VERSION) -> None:
+        self._ensemble.write(
+            self, lambda tree, client, _: tree.set_access(client, path, access, version)
+        )
 
     def commit(self, operations: Sequence[Operation]) -> list[OperationResult]:
         check_operations(operations)

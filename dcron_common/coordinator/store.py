@@ -20,11 +20,15 @@ SCHEMA = """
 CREATE TABLE IF NOT EXISTS node (
     path TEXT PRIMARY KEY, data BLOB NOT NULL, version INTEGER NOT NULL,
     created INTEGER NOT NULL, created_zxid INTEGER NOT NULL, modified_zxid INTEGER NOT NULL,
-    access TEXT NOT NULL
+    access TEXT NOT NULL, access_version INTEGER NOT NULL DEFAULT 0
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
 """
-UPSERT = "INSERT OR REPLACE INTO node VALUES (?, ?, ?, ?, ?, ?, ?)"
+# Files of before the column existed get it when they are opened: no list was fenced by then.
+ADD_ACCESS_VERSION = "ALTER TABLE node ADD COLUMN access_version INTEGER NOT NULL DEFAULT 0"
+COLUMNS = "path, data, version, created, created_zxid, modified_zxid, access, access_version"
+UPSERT = f"INSERT OR REPLACE INTO node ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608
+SELECT = f"SELECT {COLUMNS} FROM node"  # noqa: S608
 
 
 class Store:
@@ -50,18 +54,20 @@ class Store:
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute("PRAGMA synchronous=FULL")
             self._db.executescript(SCHEMA)
+            columns = {row[1] for row in self._db.execute("PRAGMA table_info(node)")}
+            if "access_version" not in columns:
+                self._db.execute(ADD_ACCESS_VERSION)
         except sqlite3.Error:
             self._db.close()
             raise
 
     def load(self) -> dict[str, Znode]:
         """Every node by path. All are persistent: ephemerals are never written."""
-        rows = self._db.execute(
-            "SELECT path, data, version, created, created_zxid, modified_zxid, access FROM node"
-        )
         return {
-            path: Znode(data, version, created, 0, created_zxid, modified_zxid, _access(access))
-            for path, data, version, created, created_zxid, modified_zxid, access in rows
+            path: Znode(data, version, created, 0, made, modified, _access(access), access_version)
+            for path, data, version, created, made, modified, access, access_version in (
+                self._db.execute(SELECT)
+            )
         }
 
     def zxid(self) -> int:
@@ -89,7 +95,7 @@ class Store:
         self._db.close()
 
 
-def _row(path: str, znode: Znode) -> tuple[str, bytes, int, int, int, int, str]:
+def _row(path: str, znode: Znode) -> tuple[str, bytes, int, int, int, int, str, int]:
     return (
         path,
         znode.data,
@@ -98,6 +104,7 @@ def _row(path: str, znode: Znode) -> tuple[str, bytes, int, int, int, int, str]:
         znode.created_zxid,
         znode.modified_zxid,
         json.dumps(znode.access),
+        znode.access_version,
     )
 
 

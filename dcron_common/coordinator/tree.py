@@ -54,6 +54,7 @@ class Znode:
     created_zxid: int
     modified_zxid: int
     access: Access | None
+    access_version: int = 0
 
 
 @dataclass(slots=True)
@@ -124,11 +125,16 @@ class Tree:
         changes.results.append(self._one(client, operation, zxid, changes))
         return changes
 
-    def set_access(self, client: Client, path: str, access: Access) -> Changes:
-        """Replace the access list; the data's version stays."""
+    def set_access(self, client: Client, path: str, access: Access, version: int) -> Changes:
+        """Replace the access list if it is at `version`; the data's version stays."""
         changes = Changes()
         znode = self._permitted(client, path, "a")
-        self._change(path, replace(znode, access=access), changes)
+        if version not in (ANY_VERSION, znode.access_version):
+            raise BadVersion(
+                f"{path} has an access list at version {znode.access_version}, not {version}"
+            )
+        raised = replace(znode, access=access, access_version=znode.access_version + 1)
+        self._change(path, raised, changes)
         return changes
 
     def remove_owned(self, session_id: int) -> Changes:
@@ -236,6 +242,7 @@ class Tree:
             created_zxid=znode.created_zxid,
             modified_zxid=znode.modified_zxid,
             children=len(self._children[path]),
+            access_version=znode.access_version,
         )
 
     def _change(self, path: str, znode: Znode, changes: Changes) -> None:

@@ -230,10 +230,10 @@ class ZooKeeperCoordinator(Coordinator):
         check_path(path)
         self._ask(lambda: self._client.delete_async(path, version), path)
 
-    def set_access(self, path: str, access: Access) -> None:
+    def set_access(self, path: str, access: Access, version: int = ANY_VERSION) -> None:
         check_path(path)
         acl = acl_of(access, secured=self._tls is not None)
-        self._ask(lambda: self._client.set_acls_async(path, acl), path)
+        self._ask(lambda: self._client.set_acls_async(path, acl, version), path)
 
     def commit(self, operations: Sequence[Operation]) -> list[OperationResult]:
         answer = self.commit_many([operations])[0]

@@ -99,6 +99,7 @@ def stat_of(stat: Any) -> Stat:
         created_zxid=stat.czxid,
         modified_zxid=stat.mzxid,
         children=stat.numChildren,
+        access_version=stat.aversion,
     )
 
 

@@ -671,6 +671,35 @@ def test_anyone_is_every_client_of_the_cluster_and_a_list_can_be_replaced(
     assert app.get(path).stat.version == 0
 
 
+def test_an_access_list_has_a_version_of_its_own(service: Service) -> None:
+    app, worker = service.connect(), service.connect("node1")
+    path = app.create(f"{service.root}/a")
+    assert app.set(path, b"1").access_version == 0
+    app.set_access(path, ((APP, "rwcda"),), version=0)
+    app.set_access(path, ((APP, "rwcda"),))
+    stat = app.get(path).stat
+    assert (stat.version, stat.access_version) == (1, 2)
+    for stale in (0, 1, 3):
+        with pytest.raises(BadVersion):
+            app.set_access(path, ((APP, "rwcda"), ("node1", "r")), version=stale)
+    with pytest.raises(NoAuth):
+        worker.get(path)
+    assert app.exists(path) == stat
+    app.set_access(path, ((APP, "rwcda"), ("node1", "r")), version=2)
+    assert worker.get(path).stat.access_version == 3
+
+
+def test_a_node_made_again_has_an_access_list_at_version_0(
+    service: Service, coordinator: Coordinator
+) -> None:
+    path = coordinator.create(f"{service.root}/a")
+    coordinator.set_access(path, ((APP, "rwcda"),))
+    coordinator.delete(path)
+    coordinator.create(path)
+    coordinator.set_access(path, ((APP, "rwcda"),), version=0)
+    assert coordinator.get(path).stat.access_version == 1
+
+
 # ZooKeeper alone: what has no counterpart without a network
 
 

@@ -14,6 +14,7 @@ import pytest
 from dcron_common.coordinator.contract import APP, Check, Create, Delete, Set
 from dcron_common.coordinator.local import LocalCoordinator, LocalEnsemble
 from dcron_common.errors import (
+    BadVersion,
     ConnectionLost,
     CoordinatorError,
     NoAuth,
@@ -94,6 +95,29 @@ def test_access_lists_survive_a_restart(state: Path) -> None:
     with pytest.raises(NoAuth):
         worker.get("/b")
     ensemble.close()
+
+
+def test_the_version_of_an_access_list_survives_a_restart(state: Path) -> None:
+    with opened(state) as session:
+        session.create("/a")
+        session.set_access("/a", ((APP, "rwcda"),))
+    with opened(state) as session:
+        with pytest.raises(BadVersion):
+            session.set_access("/a", ((APP, "rwcda"),), version=0)
+        session.set_access("/a", ((APP, "rwcda"),), version=1)
+        assert session.get("/a").stat.access_version == 2
+
+
+def test_a_file_without_versions_of_access_lists_is_taken_over(state: Path) -> None:
+    with opened(state) as session:
+        session.create("/a", b"kept", access=((APP, "rwcda"),))
+    with sqlite3.connect(state) as db:
+        db.execute("ALTER TABLE node DROP COLUMN access_version")
+    db.close()
+    for opening in range(2):
+        with opened(state) as session:
+            assert session.get("/a").data == b"kept"
+            session.set_access("/a", ((APP, "rwcda"),), version=opening)
 
 
 def test_a_failed_transaction_leaves_nothing_on_disk(state: Path) -> None:
