@@ -48,6 +48,11 @@ class Channel:
         """Whether there is a client."""
         return self._client is not None
 
+    @property
+    def drained(self) -> bool:
+        """Whether there is a client that has taken all that was sent."""
+        return self._client is not None and not self._pending
+
     def accept(self) -> bool:
         """Take a new client; False if it is nobody who may command us."""
         try:

@@ -15,9 +15,9 @@ import queue
 import socket
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from dcron_common.errors import LaunchError
 from dcron_worker.runner import wire
@@ -33,6 +33,8 @@ from dcron_worker.runner.model import (
 )
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 Known = dict[str, tuple[Launch, Started | None, Ended | None]]
 
@@ -142,15 +144,10 @@ class Runner:
         self._ask("kill", run_id=run_id, reason=reason)
 
     def known(self) -> Known:
-        """Every run that is not acknowledged; the launches' environments are empty."""
-        return {
-            launch["run_id"]: (
-                launch_from(launch),
-                started_from(started) if started else None,
-                ended_from(ended) if ended else None,
-            )
-            for launch, started, ended in self._ask("known")
-        }
+        """Every run that is not acknowledged, in the order of their launches; ends with their
+        output's tail, the launches' environments are empty. What begins or ends while this is
+        asked, page by page, may be in it or not."""
+        return self._repeat(self._known)
 
     def events(self, timeout: float) -> list[Started | Ended]:
         """What happened, oldest first; waits up to `timeout` seconds for the first event. The
@@ -192,13 +189,33 @@ class Runner:
                 self._lease.close()
             self._lease = None
 
+    def _known(self, connection: _Connection) -> Known:
+        found: Known = {}
+        after = 0
+        while after is not None:  # a launcher's own numbers: not to be gone on with at another
+            answer = connection.ask(self._message("known", after=after))
+            for launch, started, ended in answer["entries"]:
+                found[launch["run_id"]] = (
+                    launch_from(launch),
+                    started_from(started) if started else None,
+                    ended_from(ended) if ended else None,
+                )
+            after = answer["next"]
+        return found
+
+    def _message(self, op: str, **fields: Any) -> dict[str, Any]:
+        return {"op": op, "seq": next(self._sequence), **fields}
+
     def _ask(self, op: str, **fields: Any) -> Any:
-        message = {"op": op, "seq": next(self._sequence), **fields}
+        message = self._message(op, **fields)
+        return self._repeat(lambda connection: connection.ask(message))
+
+    def _repeat(self, ask: Callable[[_Connection], T]) -> T:
         deadline = time.monotonic() + RECONNECT_SECONDS
         while True:
             connection = self._connect(max(0.0, deadline - time.monotonic()))
             try:
-                return connection.ask(message)
+                return ask(connection)
             except _Lost:
                 # A restart not noticed yet; a killed launcher's socket can even accept for a
                 # moment, held open by a child that is about to exec.

@@ -29,7 +29,8 @@ from dcron_worker.runner.account import Account
 from dcron_worker.runner.channel import Channel
 from dcron_worker.runner.lease import Lease, lease_path
 from dcron_worker.runner.limits import Cgroups, Group
-from dcron_worker.runner.model import Ended, Launch, Started, launch_from, to_json
+from dcron_worker.runner.model import Ended, Launch, Started, launch_from
+from dcron_worker.runner.outbox import Outbox, known_page
 from dcron_worker.runner.register import Entry, Register
 from dcron_worker.runner.run import Exit, Run, never_ran
 from dcron_worker.runner.tree import CgroupTree, ScannedTree, Tree
@@ -76,6 +77,7 @@ class Launcher:
         self._stopping = False
         self._recover()
         self._channel = Channel(socket_path, self._selector)
+        self._outbox = Outbox(self._channel)
 
     def run(self) -> None:
         """Serve until told to stop."""
@@ -98,7 +100,7 @@ class Launcher:
     # The loop's parts
 
     def _timeout(self) -> float | None:
-        if self._queue or self._spares.wanted:
+        if self._queue or self._spares.wanted or self._outbox.ready:
             return 0.0
         waits = [self._next_look - _now()] if self._runs else []
         if self._results:
@@ -110,7 +112,7 @@ class Launcher:
     def _handle(self, key: selectors.SelectorKey) -> None:
         if key.data == "accept":
             if self._channel.accept():
-                self._send_events(self._register.results())
+                self._outbox.begin(self._register.results())
         elif key.data == "client":
             self._channel.flush()
             for message in self._channel.receive():
@@ -139,7 +141,7 @@ class Launcher:
             case "kill":
                 self._kill(message["run_id"], message["reason"])
             case "known":
-                return [_entry_json(entry) for entry in self._register.entries.values()]
+                return known_page(self._register, message["after"])
             case "acknowledge":
                 self._register.forget(message["run_ids"])
                 # compaction may have made a new file
@@ -179,7 +181,7 @@ class Launcher:
                 self._never(launch, "failed", str(error))
             except OSError as error:
                 self._never(launch, "failed", f"cannot be started: {error}")
-        self._send_events(begun)
+        self._outbox.add(begun)
         self._next_look = min(self._next_look, _now() + _LOOK)
 
     def _start(self, launch: Launch, user: Account) -> Started:
@@ -295,8 +297,8 @@ class Launcher:
 
     def _tell(self) -> None:
         if self._results and _now() >= self._gather_until:
-            told = self._write_results()
-            self._send_events(told)
+            self._outbox.add(self._write_results())
+        self._outbox.send(self._register.entries)
 
     def _write_results(self) -> list[Ended]:
         results, self._results = self._results, []
@@ -306,11 +308,6 @@ class Launcher:
             except OSError as error:  # no room: the daemon is told all the same, and keeps it
                 log.error("%d results could not be written down: %s", len(results), error)
         return results
-
-    def _send_events(self, events: list[Started] | list[Ended] | list[Started | Ended]) -> None:
-        if events:
-            told = [[type(event).__name__, to_json(event)] for event in events]
-            self._channel.send({"events": told})
 
     def _prepare(self) -> None:
         """What the next batch needs, made while there is nothing else to do."""
@@ -397,11 +394,3 @@ def _raise_file_limit() -> tuple[int, int]:
     before = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (before[1], before[1]))
     return before
-
-
-def _entry_json(entry: Entry) -> list[Any]:
-    return [
-        to_json(entry.launch),
-        to_json(entry.started) if entry.started else None,
-        to_json(entry.ended) if entry.ended else None,
-    ]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -25,9 +26,11 @@ _SLACK_RECORDS = 5000
 
 @dataclass
 class Entry:
-    """`boot_at`: when it started, on CLOCK_BOOTTIME. `ticks` 0: not yet looked up."""
+    """`number` rises with each entry of this launcher's life. `boot_at`: when the run started,
+    on CLOCK_BOOTTIME. `ticks` 0: not yet looked up."""
 
     launch: Launch
+    number: int
     started: Started | None = None
     boot_at: float = 0.0
     ticks: int = 0
@@ -43,6 +46,7 @@ class Register:
         self.outputs.mkdir(mode=0o700, exist_ok=True)
         self.journal = Journal(directory)
         self.entries: dict[str, Entry] = {}
+        self._numbers = itertools.count(1)
         self._boot = boot_id()
         self.same_boot = True
         for record in self.journal.read():
@@ -60,7 +64,8 @@ class Register:
         if new:
             bare = {run_id: replace(x, environment={}) for run_id, x in new.items()}
             self.journal.append({"t": "launch", "run": to_json(x)} for x in bare.values())
-            self.entries.update((run_id, Entry(x)) for run_id, x in bare.items())
+            for launch in bare.values():
+                self._remember(launch)
         return list(new.values())
 
     def start(self, started: Started, boot_at: float) -> None:
@@ -86,9 +91,17 @@ class Register:
         if self.journal.records > _SLACK_RECORDS + 4 * len(self.entries):
             self._compact()
 
+    def after(self, number: int) -> Iterator[Entry]:
+        """The entries of higher numbers, in order."""
+        return (entry for entry in self.entries.values() if entry.number > number)
+
     def results(self) -> list[Ended]:
         """All that the daemon has not acknowledged."""
         return [entry.ended for entry in self.entries.values() if entry.ended]
+
+    def _remember(self, launch: Launch) -> None:
+        self.entries.pop(launch.run_id, None)  # the order is that of the numbers
+        self.entries[launch.run_id] = Entry(launch, next(self._numbers))
 
     def _replay(self, record: dict[str, Any]) -> None:
         kind = record.get("t")
@@ -96,7 +109,7 @@ class Register:
             self.same_boot = record["id"] == self._boot
         elif kind == "launch":
             launch = launch_from(record["run"])
-            self.entries[launch.run_id] = Entry(launch)
+            self._remember(launch)
         elif kind == "started" and record["run_id"] in self.entries:
             entry = self.entries[record["run_id"]]
             entry.started = started_from({**record, "started_at": record["wall"]})

@@ -1,4 +1,8 @@
-"""Messages on the socket: four bytes of length (big endian), then JSON of that length."""
+"""Messages on the socket: four bytes of length (big endian), then JSON of that length.
+
+Text goes as it is, not as escapes of six bytes a character. Lone surrogates, which a job's
+arguments may hold, pass (`json.loads` of bytes reads them back).
+"""
 
 from __future__ import annotations
 
@@ -15,7 +19,8 @@ _LENGTH = struct.Struct(">I")
 
 def encode(message: dict[str, Any]) -> bytes:
     """One message as bytes; LaunchError if it is too long."""
-    body = json.dumps(message, separators=(",", ":")).encode()
+    text = json.dumps(message, separators=(",", ":"), ensure_ascii=False)
+    body = text.encode("utf-8", "surrogatepass")
     if len(body) > MAX_MESSAGE:
         raise LaunchError(f"message of {len(body)} bytes is too long: start fewer runs at once")
     return _LENGTH.pack(len(body)) + body
