@@ -171,7 +171,7 @@ class Launcher:
         for _ in range(min(_CHUNK, len(self._queue))):
             launch = self._queue.popleft()
             if launch.leased and _now() >= self._lease.until():  # the child looks once more
-                self._never(launch, "killed", process.LEASE_PASSED)
+                self._never(launch, "lost", process.LEASE_PASSED)
                 continue
             try:
                 if launch.user not in accounts:
@@ -255,7 +255,7 @@ class Launcher:
             report = json.loads(line)
             run = self._runs.get(report["run_id"])
             if run:
-                run.refused("killed" if report["lease"] else "failed", report["reason"])
+                run.refused("lost" if report["lease"] else "failed", report["reason"])
 
     def _left_us(self, run: Run) -> None:
         """The main process of a run that an earlier launcher started has exited."""

@@ -64,10 +64,10 @@ class Ended:
     """How a run ended.
 
     `state`: succeeded, failed (also: could not be started, a limit was exceeded), timed_out,
-    killed (on request, or the lease had passed), lost (the exit was not seen). `reason` says
-    why in words, None when exit code or signal say it all. `started_at` is None if the program
-    never ran. `output_path` is a file of `output_size` bytes until the run is acknowledged;
-    `output_tail` its last 8 KiB.
+    killed (on request), lost (the lease had passed, or the exit was not seen: the job may run
+    again elsewhere). `reason` says why in words, None when exit code or signal say it all.
+    `started_at` is None if the program never ran. `output_path` is a file of `output_size` bytes
+    until the run is acknowledged; `output_tail` its last 8 KiB.
     """
 
     run_id: str

@@ -2,7 +2,8 @@
 
 The lease, the timeout and a request all end a run the same way: TERM to every process of the
 tree, a grace, KILL until nobody is left. A passed lease allows `LEASE_GRACE` only, because the
-cluster waits no longer than that before it may run the job elsewhere. When the main process has
+cluster waits no longer than that before it may run the job elsewhere; such a run is `lost`, as
+nobody asked for its end: `killed` is for requests. When the main process has
 exited, what it left behind is ended too; that changes the result only if force was needed, and
 then only its reason.
 """
@@ -132,7 +133,7 @@ class Run:
     def _check(self, now: float, lease_until: float) -> None:
         grace = self.launch.grace_seconds
         if self.launch.leased and now >= lease_until:
-            self.end("killed", "lease passed", now, min(grace, LEASE_GRACE))
+            self.end("lost", "lease passed", now, min(grace, LEASE_GRACE))
         if self._ending is None and now >= self._deadline:
             reason = f"timeout of {self.launch.timeout_seconds:g} s"
             self.end("timed_out", reason, now, grace)

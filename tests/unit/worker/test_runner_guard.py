@@ -80,7 +80,7 @@ def test_a_leased_run_ends_when_the_daemon_no_longer_renews(stage: Stage) -> Non
     until = boot() + 0.5
     stage.runner.renew(until)
     ended = stage.ended("leased")
-    assert (ended.state, ended.reason) == ("killed", "lease passed")
+    assert (ended.state, ended.reason) == ("lost", "lease passed")
     late = time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)
     assert 0 < ended.finished_at - late - until < 2.5, "within the longest kill, and some load"
     assert stage.runner.known()["free"][2] is None

@@ -135,7 +135,7 @@ def test_a_noexec_mount_is_the_reason(stage: Stage, tmp_path: Path) -> None:
 def test_a_leased_run_is_not_started_after_its_lease(stage: Stage) -> None:
     stage.runner.renew(boot() - 1)
     ended = stage.run("echo never")
-    assert (ended.state, ended.reason) == ("killed", "lease passed before start")
+    assert (ended.state, ended.reason) == ("lost", "lease passed before start")
     assert ended.output_tail == "" and ended.started_at is None
 
 
