@@ -3,6 +3,10 @@
 The lease runs from the moment a beat was *sent*, and only once it was committed; what the
 client library believes about the connection plays no part. While cut off the lease simply is
 not renewed, and the launcher ends leased runs when it has passed.
+
+Failures: no error ends the beat, since the library would keep the session by itself: the worker
+would look alive while its leased runs are ended. Each kind of trouble is logged once, and so is
+its end. While the lease's file cannot be written the registration says that the worker is ill.
 """
 
 from __future__ import annotations
@@ -21,7 +25,7 @@ from dcron_common.coordinator.contract import (
     SessionState,
     shared_with,
 )
-from dcron_common.errors import ConfigError, ConnectionLost, CoordinatorError, NodeExists, NoNode
+from dcron_common.errors import ConfigError, ConnectionLost, NodeExists, NoNode
 from dcron_common.protocol import Registration
 
 log = logging.getLogger(__name__)
@@ -46,7 +50,8 @@ class Membership:
         self._on_session = on_session
         self._stop = threading.Event()
         self._lock = threading.Lock()
-        self._session = 0
+        self._troubles: set[type[Exception]] = set()
+        self._renewed = True
         self._thread = threading.Thread(target=self._beat_for_ever, name="beat", daemon=True)
 
     def start(self) -> None:
@@ -72,9 +77,13 @@ class Membership:
         A node of the same machine's earlier session is replaced in one transaction; one of
         another machine is refused: two daemons with one name would run jobs twice.
         """
+        sent = self._clock.boot()
+        self._own_name()
+        self._let_live(sent)
+
+    def _own_name(self) -> None:
         path = paths.worker(self._registration.worker)
         session = self._coordinator.session_id
-        sent = self._clock.boot()
         try:
             node = self._coordinator.get(path)
         except NoNode:
@@ -82,8 +91,6 @@ class Membership:
         else:
             if node.stat.ephemeral_owner != session:
                 self._replace(path, Registration.decode(node.data), node.stat.version)
-        self._session = session
-        self._renew(sent + timing.LEASE)
 
     def _create(self, path: str) -> None:
         try:
@@ -114,23 +121,46 @@ class Membership:
 
     def _beat_for_ever(self) -> None:
         while not self._stop.wait(timing.BEAT):
-            try:
-                self.beat()
-            except ConnectionLost as error:
-                log.warning("no beat: %s", error)
-            except CoordinatorError:
-                log.exception("beat failed")
+            self.try_to_beat()
+
+    def try_to_beat(self) -> None:
+        """As `beat`, but trouble is logged instead of raised."""
+        worker = self._registration.worker
+        try:
+            self.beat()
+        except Exception as error:  # noqa: BLE001 - the top of a loop that nothing may end
+            if type(error) not in self._troubles:
+                seen = not isinstance(error, ConnectionLost)  # that one needs no traceback
+                log.error("worker=%s no beat: %s", worker, error, exc_info=seen)
+            self._troubles.add(type(error))
+            return
+        if self._troubles:
+            log.info("worker=%s beats again", worker)
+        self._troubles.clear()
 
     def beat(self) -> None:
-        """One write to the registration; the lease counts from before it was sent."""
+        """One write to the registration; the lease counts from before it was sent.
+
+        CoordinatorError; ConfigError if another machine has the name; OSError: the beat was
+        written, the lease was not.
+        """
         with self._lock:
             self._registration = replace(self._registration, beat=self._registration.beat + 1)
-            data = self._registration.encode()
+            told = self._registration
+        if not self._renewed:
+            told = replace(told, ill=[*told.ill, "lease"])
+        data = told.encode()
         sent = self._clock.boot()
         try:
             self._coordinator.set(paths.worker(self._registration.worker), data)
         except NoNode:
-            self.register()
+            sent = self._clock.boot()
+            self._own_name()
             self._on_session()
-            return
+        self._let_live(sent)
+
+    def _let_live(self, sent: float) -> None:
+        """Renew the lease from when the beat was sent; OSError."""
+        self._renewed = False
         self._renew(sent + timing.LEASE)
+        self._renewed = True

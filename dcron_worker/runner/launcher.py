@@ -53,6 +53,7 @@ class Launcher:
         self._cgroups = cgroups
         self._register = Register(state_dir)
         self._lease = Lease(lease_path(socket_path))
+        self._lease_trouble: str | None = None
         self._selector = selectors.DefaultSelector()
         self._reports, report_fd = os.pipe()
         os.set_blocking(self._reports, False)
@@ -165,7 +166,7 @@ class Launcher:
     def _start_some(self) -> None:
         if not self._queue:
             return
-        self._lease.refresh()
+        self._follow_lease()
         accounts: dict[str | None, Account] = {}
         begun: list[Started] = []
         for _ in range(min(_CHUNK, len(self._queue))):
@@ -269,12 +270,22 @@ class Launcher:
         now = _now()
         if not self._runs or now < self._next_look:
             return
-        self._lease.refresh()
+        self._follow_lease()
         until = self._lease.until()
         self._next_look = now + _LOOK
         for run in list(self._runs.values()):
             self._next_look = min(self._next_look, max(run.guard(now, until), now + 0.01))
             self._finish_if_over(run)
+
+    def _follow_lease(self) -> None:
+        trouble = None
+        try:
+            self._lease.refresh()
+        except OSError as error:  # the lease that is still open passes: the safe side
+            trouble = str(error)
+        if trouble and trouble != self._lease_trouble:
+            log.error("the lease cannot be opened: %s", trouble)
+        self._lease_trouble = trouble
 
     def _vacant(self, run: Run) -> bool:
         if run.group:

@@ -48,7 +48,8 @@ class Lease:
         return float(until) if boot == self._boot else 0.0
 
     def refresh(self) -> None:
-        """Follow the path if the file was removed and made again."""
+        """Follow the path if the file was removed and made again. OSError: the file that is
+        open stays so; what is in it is renewed by nobody who sees the path."""
         try:
             at_path = self.path.stat()
         except FileNotFoundError:
@@ -62,7 +63,8 @@ class Lease:
         os.close(self._fd)
 
     def _open(self) -> None:
-        if self._fd >= 0:
-            os.close(self._fd)
         flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW
-        self._fd = os.open(self.path, flags, 0o600)
+        new = os.open(self.path, flags, 0o600)
+        old, self._fd = self._fd, new  # a failure above leaves the old one of use
+        if old >= 0:
+            os.close(old)
