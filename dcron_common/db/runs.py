@@ -16,6 +16,13 @@ from dcron_common.db.models import Job, Run
 from dcron_common.job import Status
 from dcron_common.run import FAILING, RunRecord, RunState
 
+# The status that a newest run in this state gives its job; states that are absent say nothing,
+# and hide no older run that does. A one-shot that never ran, or was killed, never fires again.
+_RECURRING = {RunState.SUCCEEDED: Status.SCHEDULED, **dict.fromkeys(FAILING, Status.ERROR)}
+_ONE_SHOT = {
+    RunState.SUCCEEDED: Status.FINISHED,
+    **dict.fromkeys(FAILING | {RunState.MISSED, RunState.SKIPPED, RunState.KILLED}, Status.ERROR),
+}
 _KEPT_BY_RANK = (
     "state",
     "worker",
@@ -37,7 +44,7 @@ def record_runs(database: Database, records: Sequence[RunRecord], now: float) ->
 
     def work() -> None:
         _upsert(records, mariadb=database.is_mariadb)
-        _follow_status(_newest_by_job(records), now)
+        _follow_status(records)
 
     database.transaction(work, idempotent=True)
 
@@ -85,39 +92,34 @@ def _order(record: RunRecord) -> tuple[int, int, int]:
     return (record.scheduled_at, record.attempt, record.state.rank)
 
 
-def _follow_status(newest: dict[int, RunRecord], now: float) -> None:
-    """One statement for each outcome; a removed job keeps its status for good."""
-    groups: dict[tuple[Status | None, Status | None], list[RunRecord]] = {}
-    for one in newest.values():
-        groups.setdefault(_outcome(one.state), []).append(one)
-    for (recurring, one_shot), members in groups.items():
-        if recurring is None and one_shot is None:
-            continue
-        at = Case(Job.id, [(one.job_id, one.scheduled_at) for one in members], 0)
-        attempt = Case(Job.id, [(one.job_id, one.attempt) for one in members], 0)
-        is_newest = (Job.last_scheduled_at < at) | (
-            (Job.last_scheduled_at == at) & (Job.last_attempt <= attempt)
-        )
-        status = Case(
-            None,
-            [(Job.schedule.startswith("@at"), one_shot or Job.status)],
-            recurring or Job.status,
-        )
-        # last_scheduled_at and last_attempt after status: MariaDB assigns from left to right.
-        changes = {Job.status: status, Job.last_attempt: attempt, Job.last_scheduled_at: at}
-        Job.update(changes).where(
-            Job.id.in_([one.job_id for one in members]),
-            Job.removed_at.is_null(),
-            is_newest,
-        ).execute()
+def _follow_status(records: Sequence[RunRecord]) -> None:
+    """One statement for each kind of job and outcome; a removed job keeps its status for good.
+
+    Whether a job is a one-shot only the table knows: each kind follows the newest of those runs
+    that mean something to it.
+    """
+    one_shot = Job.schedule.startswith("@at")
+    for outcomes, kind in ((_RECURRING, ~one_shot), (_ONE_SHOT, one_shot)):
+        telling = [record for record in records if record.state in outcomes]
+        groups: dict[Status, list[RunRecord]] = {}
+        for one in _newest_by_job(telling).values():
+            groups.setdefault(outcomes[one.state], []).append(one)
+        for status, members in groups.items():
+            _set_status(status, members, kind)
 
 
-def _outcome(state: RunState) -> tuple[Status | None, Status | None]:
-    """The status that a newest run in `state` gives a recurring job and a one-shot."""
-    if state is RunState.SUCCEEDED:
-        return Status.SCHEDULED, Status.FINISHED
-    if state in FAILING:
-        return Status.ERROR, Status.ERROR
-    if state in (RunState.MISSED, RunState.SKIPPED):
-        return None, Status.ERROR  # a one-shot that never ran
-    return None, None
+def _set_status(status: Status, members: Sequence[RunRecord], kind: Any) -> None:
+    """Give the members' jobs of this kind `status`, unless a newer run has given them theirs."""
+    at = Case(Job.id, [(one.job_id, one.scheduled_at) for one in members], 0)
+    attempt = Case(Job.id, [(one.job_id, one.attempt) for one in members], 0)
+    is_newest = (Job.last_scheduled_at < at) | (
+        (Job.last_scheduled_at == at) & (Job.last_attempt <= attempt)
+    )
+    # last_attempt before last_scheduled_at: MariaDB assigns from left to right.
+    changes = {Job.status: status, Job.last_attempt: attempt, Job.last_scheduled_at: at}
+    Job.update(changes).where(
+        Job.id.in_([one.job_id for one in members]),
+        Job.removed_at.is_null(),
+        kind,
+        is_newest,
+    ).execute()

@@ -407,6 +407,77 @@ def test_a_removed_job_keeps_its_status_whatever_its_runs_say(database: Database
     assert row.status == "finished"
 
 
+def status_of(database: Database) -> tuple[str, int, int]:
+    """Of job 1: its status, and the minute and attempt that gave it."""
+    row = database.read(lambda: Job.get_by_id(1))
+    return row.status, row.last_scheduled_at, row.last_attempt
+
+
+@pytest.mark.parametrize("together", [True, False])
+@pytest.mark.parametrize("state", [RunState.SKIPPED, RunState.MISSED, RunState.KILLED])
+def test_minutes_that_say_nothing_do_not_hide_a_failure_of_a_recurring_job(
+    database: Database, state: RunState, together: bool
+) -> None:
+    insert(database)
+    failed = run_of(1, MINUTE, RunState.FAILED)
+    passed = [run_of(1, MINUTE + 60 * number, state) for number in (1, 2)]
+    if together:
+        record_runs(database, [failed, *passed], NOW)
+    else:
+        record_runs(database, passed, NOW)
+        assert status_of(database) == ("scheduled", 0, 0)
+        record_runs(database, [failed], NOW)
+    assert status_of(database) == ("error", MINUTE, 1)
+    record_runs(database, [run_of(1, MINUTE + 240, RunState.SUCCEEDED)], NOW)
+    assert status_of(database) == ("scheduled", MINUTE + 240, 1)
+
+
+def test_an_older_run_changes_no_status(database: Database) -> None:
+    insert(database)
+    record_runs(database, [run_of(1, MINUTE, RunState.SUCCEEDED, attempt=2)], NOW)
+    record_runs(database, [run_of(1, MINUTE, RunState.FAILED)], NOW)
+    record_runs(database, [run_of(1, MINUTE - 60, RunState.FAILED, attempt=9)], NOW)
+    assert status_of(database) == ("scheduled", MINUTE, 2)
+
+
+def test_a_run_that_began_hides_no_failure(database: Database) -> None:
+    insert(database)
+    runs = [run_of(1, MINUTE, RunState.FAILED), run_of(1, MINUTE + 60, RunState.RUNNING)]
+    record_runs(database, runs, NOW)
+    assert status_of(database) == ("error", MINUTE, 1)
+
+
+@pytest.mark.parametrize(
+    ("state", "status"),
+    [
+        (RunState.SUCCEEDED, "finished"),
+        (RunState.FAILED, "error"),
+        (RunState.TIMED_OUT, "error"),
+        (RunState.LOST, "error"),
+        (RunState.KILLED, "error"),
+        (RunState.SKIPPED, "error"),
+        (RunState.MISSED, "error"),
+        (RunState.RUNNING, "scheduled"),
+    ],
+)
+def test_every_end_of_a_one_shot_shows_in_its_status(
+    database: Database, state: RunState, status: str
+) -> None:
+    insert(database, schedule="@at 2027-01-15T08:00:00Z")
+    record_runs(database, [run_of(1, MINUTE, state)], NOW)
+    assert status_of(database)[0] == status
+
+
+def test_jobs_of_both_kinds_follow_one_report(database: Database) -> None:
+    insert(database, 0)
+    insert(database, 1, schedule="@at 2027-01-15T08:00:00Z")
+    insert(database, 2)
+    states = [RunState.SKIPPED, RunState.SKIPPED, RunState.FAILED]
+    record_runs(database, [run_of(n + 1, MINUTE, state) for n, state in enumerate(states)], NOW)
+    rows = database.read(lambda: list(Job.select().order_by(Job.id)))
+    assert [row.status for row in rows] == ["scheduled", "error", "error"]
+
+
 def test_a_run_only_rises(database: Database) -> None:
     insert(database)
     for state in (RunState.SUCCEEDED, RunState.RUNNING, RunState.LOST):
