@@ -4,8 +4,9 @@
 lock wait, Galera certification) or when the connection was lost before the commit was sent.
 `work` must therefore change nothing but the database. A connection lost *in* the commit leaves
 the outcome unknown: CommitInDoubt, unless the caller says that `work` looks first (`idempotent`).
-When no database answers by the deadline: DatabaseUnavailable. Nothing ever reconnects inside a
-transaction.
+When no database serves by the deadline, be it away or full or read-only: DatabaseUnavailable.
+DatabaseError is for what would be refused again however long one waits. Nothing ever reconnects
+inside a transaction.
 """
 
 from __future__ import annotations
@@ -141,7 +142,7 @@ class Database:
                 return attempt()
             except (peewee.PeeweeException, OSError) as error:
                 failure = failure_of(error)
-                if failure is Failure.LOST:
+                if failure in (Failure.LOST, Failure.UNFIT):  # another member may serve
                     self._dialect.dispose()
                 if isinstance(error, peewee.IntegrityError):
                     raise Conflict(str(error)) from error

@@ -2,7 +2,9 @@
 
 MariaDB: the hosts are tried in their order; a member that is not part of the primary component
 (1047) is passed over. TLS is verified against the cluster's CA, and the certificate must name the
-host as configured: each member's names the addresses of its proxies, too.
+host as configured: each member's names the addresses of its proxies, too. A statement longer
+than the server takes is refused before it is sent: the server would close the connection in the
+middle of it, which looks like an outage and would be tried again for ever.
 SQLite: WAL, synchronous=FULL, writers wait for each other.
 """
 
@@ -10,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import sqlite3
 import ssl
 from collections.abc import Callable, Sequence
 from enum import Enum
@@ -31,7 +34,16 @@ CONTENDED = frozenset({1213, 1205})
 LOST = frozenset({1047, 1053, 1927, 1040, 2002, 2003, 2006, 2013, 2055, 0})
 # pymysql: no answer came back, so the server may have gone on (1047 and the like are answers).
 UNANSWERED = frozenset({2006, 2013, 2055, 1927, 1053, 0})
+# The server answers, but something around the statement is wrong, and may be mended or be right
+# on another member: 1021 disk full, 1030 storage engine, 1114 table full, 1135 no thread, 1142
+# command denied, 1146 no such table, 1203 too many connections of this user, 1290 an option
+# (read_only) prevents it, 1836 read only. Whoever wrote the row cannot help it, and waits.
+UNFIT = frozenset({1021, 1030, 1114, 1135, 1142, 1146, 1203, 1290, 1836})
+# The same of SQLite: 7 no memory, 8 read only, 10 disk I/O, 13 disk full, 14 cannot open.
+_SQLITE_UNFIT = frozenset({7, 8, 10, 13, 14})
 _UNKNOWN_VARIABLE = 1193
+_PACKET_TOO_LARGE = 1153
+_COMMAND_BYTES = 2  # of a packet beside the statement; a packet must stay below the bound
 
 
 class Failure(Enum):
@@ -39,6 +51,7 @@ class Failure(Enum):
 
     CONTENDED = "contended"
     LOST = "lost"
+    UNFIT = "unfit"
     REFUSED = "refused"
 
 
@@ -59,7 +72,17 @@ def failure_of(error: BaseException) -> Failure:
         return Failure.LOST
     if isinstance(error, peewee.OperationalError) and "database is locked" in str(error):
         return Failure.CONTENDED
+    if code in UNFIT or _sqlite_unfit(error):
+        return Failure.UNFIT
     return Failure.REFUSED
+
+
+def _sqlite_unfit(error: BaseException) -> bool:
+    original = error.__context__  # peewee raises its own error while it handles sqlite3's
+    code = original.sqlite_errorcode if isinstance(original, sqlite3.Error) else None
+    if code is None:
+        return False
+    return code & 0xFF in _SQLITE_UNFIT or str(error).startswith("no such table")
 
 
 def unanswered(error: BaseException) -> bool:
@@ -84,6 +107,22 @@ class Sqlite(peewee.SqliteDatabase):
 
     def begin(self, lock_type: str | None = None) -> None:
         super().begin(lock_type or "IMMEDIATE")
+
+
+class _Connection(pymysql.connections.Connection):
+    """`longest`: bytes of the longest statement that the server takes, None while unknown."""
+
+    longest: int | None = None
+
+    def query(self, sql: str | bytes, unbuffered: bool = False) -> Any:
+        data = sql.encode(self.encoding, "surrogateescape") if isinstance(sql, str) else sql
+        if self.longest is not None and len(data) > self.longest:
+            raise pymysql.err.DataError(
+                _PACKET_TOO_LARGE,
+                f"a statement of {len(data)} bytes is longer than the server's "
+                f"max_allowed_packet allows ({self.longest})",
+            )
+        return super().query(data, unbuffered)
 
 
 class MariaDb(peewee.MySQLDatabase):
@@ -124,7 +163,7 @@ class MariaDb(peewee.MySQLDatabase):
             try:
                 return self._connect_to(host, port)
             except (pymysql.err.Error, OSError) as error:
-                if failure_of(error) is not Failure.LOST:
+                if failure_of(error) not in (Failure.LOST, Failure.UNFIT):
                     raise  # a wrong password or name is the same everywhere
                 log.warning("database host refused host=%s port=%d: %s", host, port, error)
                 problem = error
@@ -133,12 +172,15 @@ class MariaDb(peewee.MySQLDatabase):
         raise problem
 
     def _connect_to(self, host: str, port: int) -> Any:
-        connection = pymysql.connect(
+        connection = _Connection(
             database=self.database, host=host, port=port, autocommit=True, **self.connect_params
         )
         try:
             with connection.cursor() as cursor:
-                cursor.execute("SELECT 1")  # 1047 shows itself at the first statement only
+                # 1047 shows itself at the first statement only
+                cursor.execute("SELECT @@max_allowed_packet")
+                (largest,) = cursor.fetchone() or (None,)
+                connection.longest = None if largest is None else largest - _COMMAND_BYTES
                 self.galera = _is_galera(cursor)
         except BaseException:
             connection.close()

@@ -154,7 +154,94 @@ def test_a_taken_key_is_a_conflict(database: Database) -> None:
 
 def test_a_wrong_statement_is_a_database_error(database: Database) -> None:
     with pytest.raises(DatabaseError):
-        database.read(lambda: database.execute("SELECT nothing FROM nowhere"))
+        database.read(lambda: database.execute("SELECT FROM WHERE"))
+
+
+def refused_for_good(database: Database, work: Callable[[], object]) -> DatabaseError:
+    """What `work` raises, which must not be that one has to wait."""
+    with pytest.raises(DatabaseError) as caught:
+        database.transaction(work)
+    assert not isinstance(caught.value, DatabaseUnavailable)
+    return caught.value
+
+
+def test_a_missing_table_is_a_database_that_cannot_serve(database: Database) -> None:
+    database.transaction(lambda: database.execute("DROP TABLE audit"))
+    count = Audit.select().count
+    with pytest.raises(DatabaseUnavailable):
+        database.read(count, deadline=0.0)
+    database.transaction(lambda: SchemaVersion.delete().execute())
+    migrations.migrate(database)
+    assert database.read(count) == 0
+
+
+def test_a_row_that_is_wrong_by_itself_is_refused_for_good(database: Database) -> None:
+    insert(database)
+    refused_for_good(database, lambda: Job.update(labels=None).execute())
+    refused_for_good(database, lambda: database.execute("UPDATE job SET nothing = 1"))
+
+
+def test_a_read_only_sqlite_file_is_waited_for(tmp_path: Path) -> None:
+    database = Database.sqlite(tmp_path / "dcron.db")
+    migrations.migrate(database)
+    database.read(lambda: database.execute("PRAGMA query_only=ON"))
+    with pytest.raises(DatabaseUnavailable):
+        database.transaction(lambda: Job.update(paused=True).execute(), deadline=0.0)
+    insert(database)  # on a new connection
+    database.close()
+
+
+def test_a_read_only_server_is_waited_for(mariadb: Database, mariadb_server: MariaDBServer) -> None:
+    port = mariadb_server.port
+    mariadb_server.execute("CREATE OR REPLACE USER plain@'%' IDENTIFIED BY 'plain'")
+    mariadb_server.execute("GRANT SELECT, INSERT, UPDATE ON dcron_contract.* TO plain@'%'")
+    plain = Database.mariadb([f"127.0.0.1:{port}"], "dcron_contract", "plain", "plain", None)
+    mariadb_server.execute("SET GLOBAL read_only=1")
+    try:
+        with pytest.raises(DatabaseUnavailable, match="read-only"):
+            plain.transaction(lambda: insert(plain), deadline=0.0)
+        mariadb_server.execute("SET GLOBAL read_only=0")
+        insert(plain)
+    finally:
+        mariadb_server.execute("SET GLOBAL read_only=0")
+        plain.close()
+
+
+def test_a_right_that_is_missing_is_waited_for(
+    mariadb: Database, mariadb_server: MariaDBServer
+) -> None:
+    port = mariadb_server.port
+    mariadb_server.execute("CREATE OR REPLACE USER plain@'%' IDENTIFIED BY 'plain'")
+    mariadb_server.execute("GRANT SELECT ON dcron_contract.job TO plain@'%'")
+    plain = Database.mariadb([f"127.0.0.1:{port}"], "dcron_contract", "plain", "plain", None)
+    with pytest.raises(DatabaseUnavailable, match="denied"):
+        plain.read(lambda: Run.select().count(), deadline=0.0)
+    plain.close()
+
+
+@pytest.mark.parametrize("code", [1021, 1030, 1142, 1146, 1290, 1836])
+def test_what_is_the_servers_fault_is_repeated(mariadb: Database, code: int) -> None:
+    error = dialect.peewee.OperationalError(code, "made up")
+    mariadb.transaction(failing_once(lambda: insert(mariadb), error))
+    assert count_jobs(mariadb) == 1
+
+
+def test_a_statement_longer_than_the_server_takes_is_refused_for_good(
+    mariadb_server: MariaDBServer, mariadb: Database
+) -> None:
+    insert(mariadb)
+    update = Job.update(executable="x" * (2 << 20))
+    mariadb_server.execute("SET GLOBAL max_allowed_packet=1048576")
+    try:
+        mariadb.close()
+        error = refused_for_good(mariadb, update.execute)
+        assert "max_allowed_packet" in str(error)
+        assert count_jobs(mariadb) == 1
+        update_that_fits = Job.update(executable="x" * (1_048_576 - 200))
+        assert mariadb.transaction(update_that_fits.execute) == 1
+    finally:
+        mariadb_server.execute("SET GLOBAL max_allowed_packet=16777216")
+        mariadb.close()
 
 
 def test_each_thread_has_its_own_connection(database: Database) -> None:
