@@ -1,7 +1,8 @@
 """Files of jobs on this node: fetched once by SHA-256, checked, kept within a quota.
 
 The cache may be lost at any time: it is then fetched again. A file whose bytes are no longer
-those of its name is thrown away, never run.
+those of its name is thrown away, never run. A disk that fails, or a file that somebody removes
+meanwhile, fails the launch that wanted it (LaunchError); trouble with other files does not.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import os
 import stat
 import threading
 from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -70,15 +71,24 @@ class Executables:
             raise LaunchError(f"job {spec.job_id} has no file: its SHA-256 is {digest[:80]!r}")
         path = self._directory / digest
         with self._entry(digest) as entry:
-            if not self._is_sound(path, digest, entry):
-                self._fetch(spec, path, digest)
-                if not self._is_sound(path, digest, entry):
-                    raise LaunchError(f"the file {digest} was changed while it was fetched")
-            entry.asked = self._clock.boot()
-            # For the order of eviction, also where the disk is mounted noatime.
-            os.utime(path, ns=(int(self._clock.wall() * 1e9), path.stat().st_mtime_ns))
-        self._evict()
+            try:
+                self._provide(spec, path, digest, entry)
+            except OSError as error:
+                raise LaunchError(f"the cached file cannot be used: {error}") from error
+        try:
+            self._evict()
+        except OSError as error:
+            log.warning("the cache of executables cannot be read: %s", error)
         return path
+
+    def _provide(self, spec: Spec, path: Path, digest: str, entry: _Entry) -> None:
+        if not self._is_sound(path, digest, entry):
+            self._fetch(spec, path, digest)
+            if not self._is_sound(path, digest, entry):
+                raise LaunchError(f"the file {digest} was changed while it was fetched")
+        entry.asked = self._clock.boot()
+        # For the order of eviction, also where the disk is mounted noatime.
+        os.utime(path, ns=(int(self._clock.wall() * 1e9), path.stat().st_mtime_ns))
 
     @contextmanager
     def _entry(self, digest: str) -> Iterator[_Entry]:
@@ -129,7 +139,7 @@ class Executables:
     def _evict(self) -> None:
         """Remove what was longest not asked for, until the rest fits the quota."""
         with self._guard:
-            files = [(p, p.stat()) for p in self._directory.iterdir() if len(p.name) == 64]
+            files = list(self._files())
             total = sum(status.st_size for _, status in files)
             if total <= self._quota:
                 return
@@ -137,11 +147,22 @@ class Executables:
             for path, status in sorted(files, key=lambda item: item[1].st_atime_ns):
                 if total <= self._quota:
                     return
-                if path.name not in kept:
+                if path.name in kept:
+                    continue
+                try:
                     path.unlink(missing_ok=True)
-                    self._entries.pop(path.name, None)
-                    total -= status.st_size
+                except OSError as error:
+                    log.warning("cached file %s cannot be removed: %s", path.name, error)
+                    continue
+                self._entries.pop(path.name, None)
+                total -= status.st_size
         log.warning("the cache of executables is %d bytes over its quota", total - self._quota)
+
+    def _files(self) -> Iterator[tuple[Path, os.stat_result]]:
+        for path in self._directory.iterdir():
+            if len(path.name) == 64:
+                with suppress(FileNotFoundError):  # it went away since it was listed
+                    yield path, path.stat()
 
     def _recent(self) -> set[str]:
         now = self._clock.boot()

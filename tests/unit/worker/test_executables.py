@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import stat
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,9 +39,14 @@ class Node:
     store: Counting
     folder: Path
     now: float = 1000.0
+    at_use: Callable[[], object] = lambda: None  # just before a file's use is noted
+
+    def wall(self) -> float:
+        self.at_use()
+        return self.now
 
     def cache(self, quota: int = 1_000_000, in_use: tuple[str, ...] = ()) -> Executables:
-        clock = Clock(wall=lambda: self.now, boot=lambda: self.now)
+        clock = Clock(wall=self.wall, boot=lambda: self.now)
         return Executables(
             self.store, self.folder, quota_bytes=quota, in_use=lambda: in_use, clock=clock
         )
@@ -152,6 +158,37 @@ def test_what_is_in_use_or_was_just_asked_for_stays(node: Node) -> None:
     node.now += KEEP_SECONDS + 1
     cache.path_for(third)
     assert [path.exists() for path in paths] == [True, False, True]
+
+
+def test_a_file_that_goes_away_meanwhile_fails_its_launch_only(node: Node) -> None:
+    cache, wanted = node.cache(), node.spec(b"x")
+    path = cache.path_for(wanted)
+    node.at_use = path.unlink
+    with pytest.raises(LaunchError, match="cannot be used"):
+        cache.path_for(wanted)
+    node.at_use = lambda: None
+    assert cache.path_for(wanted).read_bytes() == b"x"
+
+
+def test_what_cannot_be_thrown_away_fails_the_launch(node: Node) -> None:
+    cache, wanted = node.cache(), node.spec(b"x")
+    (node.folder / str(wanted.sha256) / "below").mkdir(parents=True)
+    with pytest.raises(LaunchError, match="cannot be used"):
+        cache.path_for(wanted)
+
+
+def test_what_cannot_be_read_or_removed_hinders_no_eviction(node: Node) -> None:
+    cache = node.cache(quota=150)
+    (node.folder / ("a" * 64)).symlink_to("nowhere")
+    stuck = node.folder / ("b" * 64)
+    (stuck / "below").mkdir(parents=True)
+    os.utime(stuck, (0, 0))
+    old, new = node.spec(b"o" * 5000), node.spec(b"n" * 100)
+    path = cache.path_for(old)
+    node.now += KEEP_SECONDS + 1
+    assert cache.path_for(new).exists()
+    assert not path.exists()
+    assert stuck.is_dir()
 
 
 def test_the_leftover_of_a_crash_goes(node: Node) -> None:
