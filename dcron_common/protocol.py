@@ -6,7 +6,7 @@ The rules that govern them stand in docs/guarantees.md, P1 to P18. Times are epo
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Self
 
 from dcron_common.errors import CoordinatorError
@@ -70,13 +70,27 @@ class Result:
 
 
 @dataclass(frozen=True, slots=True)
+class Attempt:
+    """An attempt that has ended, kept with what follows it until the database has its row."""
+
+    run_id: str
+    attempt: int
+    trigger: Trigger
+    worker: str
+    epoch: int
+    result: Result
+
+
+@dataclass(frozen=True, slots=True)
 class Claim(_Payload):
     """A (job, minute, attempt) that somebody took.
 
     `nonce` names the launch: after a lost answer, a claim with one's own nonce is one's own
     (P3). `not_before` is set while a retry waits. `resumes` counts the times that another
-    worker took it over. `passed_over` are older due minutes that this claim closes without a
-    start of their own: they are recorded as missed together with it, for `passed_reason`.
+    worker took it over. `ended` are earlier attempts whose rows may not be written yet; the newest
+    of them may be long, the others have lost their output. `passed_over` are older due minutes
+    that this claim closes without a start of their own: they are recorded as missed together with
+    it, for `passed_reason`.
     """
 
     run_id: str
@@ -92,14 +106,29 @@ class Claim(_Payload):
     passed_over: list[int] = field(default_factory=list)
     passed_reason: str | None = None
     result: Result | None = None
+    ended: list[Attempt] = field(default_factory=list)
 
     @classmethod
     def _typed(cls, values: dict[str, Any]) -> dict[str, Any]:
         result = values.get("result")
         if result is not None:
-            values["result"] = Result(**{**result, "state": RunState(result["state"])})
+            values["result"] = _result(result)
         values["trigger"] = Trigger(values["trigger"])
+        values["ended"] = [_attempt(one) for one in values.get("ended", [])]
         return values
+
+    def closed(self, result: Result) -> Attempt:
+        """This attempt, ended."""
+        return Attempt(self.run_id, self.attempt, self.trigger, self.worker, self.epoch, result)
+
+    def with_ended(self, *more: Attempt) -> list[Attempt]:
+        """`ended` with more; only the last keeps its output, so that a znode stays small."""
+        known = {one.run_id: one for one in (*self.ended, *more)}
+        *older, last = known.values() if known else (None,)
+        if last is None:
+            return []
+        bare = [replace(one, result=replace(one.result, output_tail=None)) for one in older if one]
+        return [*bare, last]
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,16 +154,22 @@ class Registration(_Payload):
 
 @dataclass(frozen=True, slots=True)
 class Task(_Payload):
-    """A run that the leader asks of the job's present holder."""
+    """A run that the leader asks of the job's present holder, not before `not_before`.
+
+    `ended`: as in Claim; the claim that takes the task inherits them.
+    """
 
     trigger: Trigger
     attempt: int
     epoch: int
     resumes: int = 0
+    not_before: float | None = None
+    ended: list[Attempt] = field(default_factory=list)
 
     @classmethod
     def _typed(cls, values: dict[str, Any]) -> dict[str, Any]:
-        return {**values, "trigger": Trigger(values["trigger"])}
+        ended = [_attempt(one) for one in values.get("ended", [])]
+        return {**values, "trigger": Trigger(values["trigger"]), "ended": ended}
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,3 +177,12 @@ class Notice(_Payload):
     """An inbox entry: the database has `revision` of a job. Consumed after a read of it."""
 
     revision: int
+
+
+def _result(values: dict[str, Any]) -> Result:
+    return Result(**{**values, "state": RunState(values["state"])})
+
+
+def _attempt(values: dict[str, Any]) -> Attempt:
+    typed = {"trigger": Trigger(values["trigger"]), "result": _result(values["result"])}
+    return Attempt(**{**values, **typed})

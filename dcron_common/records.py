@@ -2,47 +2,37 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from dcron_common.paths import Slot
-from dcron_common.protocol import Claim, Result
-from dcron_common.run import RunRecord, RunState, Trigger, key_minute
+from dcron_common.protocol import Attempt, Claim, Result
+from dcron_common.run import MANUAL, RunRecord, RunState, Trigger, scheduled_at
 
 
-def record(slot: Slot, key: str, claim: Claim, result: Result | None) -> RunRecord:
-    """The row of one attempt: running without a result."""
-    minute = key_minute(key)
-    base = RunRecord(
-        run_id=claim.run_id,
-        job_id=slot.job_id,
-        scheduled_at=int(claim.claimed_at) if minute is None else minute,
-        attempt=claim.attempt,
-        trigger=claim.trigger,
-        state=RunState.RUNNING if result is None else result.state,
-        kind="cron" if minute is not None else key,
-        node=slot.node,
-        worker=claim.worker,
-        epoch=claim.epoch,
-    )
-    if result is None:
-        return base
-    return RunRecord(
-        **{
-            **{name: getattr(base, name) for name in base.__slots__},
-            "started_at": result.started_at,
-            "finished_at": result.finished_at,
-            "exit_code": result.exit_code,
-            "signal": result.signal,
-            "reason": result.reason,
-            "output_tail": result.output_tail,
-            "output_url": result.output_url,
-        }
-    )
+def rows(slot: Slot, key: str, claim: Claim) -> list[RunRecord]:
+    """All that a claim knows to have ended: passed over minutes, earlier attempts, itself."""
+    known = [*passed_over(slot, claim), *ended(slot, key, claim.ended)]
+    if claim.result is not None:
+        known.append(_record(slot, key, claim.closed(claim.result)))
+    return known
 
 
-def passed_over(slot: Slot, claim: Claim, new_id: str) -> list[RunRecord]:
-    """Rows for the older minutes that a claim closed. `new_id` begins their run ids."""
+def ended(slot: Slot, key: str, attempts: Sequence[Attempt]) -> list[RunRecord]:
+    """Rows of attempts that ended."""
+    return [_record(slot, key, one) for one in attempts]
+
+
+def running(slot: Slot, key: str, claim: Claim, started_at: float) -> RunRecord:
+    """The row of an attempt that has just started."""
+    begun = Result(RunState.RUNNING, started_at, 0.0)
+    return _record(slot, key, claim.closed(begun))
+
+
+def passed_over(slot: Slot, claim: Claim) -> list[RunRecord]:
+    """Rows for the older minutes that a claim closed."""
     return [
         RunRecord(
-            run_id=new_id,
+            run_id=claim.run_id,
             job_id=slot.job_id,
             scheduled_at=minute,
             attempt=1,
@@ -56,3 +46,27 @@ def passed_over(slot: Slot, claim: Claim, new_id: str) -> list[RunRecord]:
         )
         for minute in claim.passed_over
     ]
+
+
+def _record(slot: Slot, key: str, one: Attempt) -> RunRecord:
+    result = one.result
+    over = result.state is not RunState.RUNNING
+    return RunRecord(
+        run_id=one.run_id,
+        job_id=slot.job_id,
+        scheduled_at=scheduled_at(key),
+        attempt=one.attempt,
+        trigger=one.trigger,
+        state=result.state,
+        kind=key if key.startswith(MANUAL) else "cron",
+        node=slot.node,
+        worker=one.worker,
+        epoch=one.epoch,
+        started_at=result.started_at,
+        finished_at=result.finished_at if over else None,
+        exit_code=result.exit_code,
+        signal=result.signal,
+        reason=result.reason,
+        output_tail=result.output_tail,
+        output_url=result.output_url,
+    )

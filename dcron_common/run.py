@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from dcron_common.ids import ulid_time
+
 
 class Trigger(StrEnum):
     CRON = "cron"
@@ -33,6 +35,11 @@ class RunState(StrEnum):
         """A record moves only to a state of higher rank."""
         return _RANKS.get(self, 2)
 
+    @property
+    def is_loss(self) -> bool:
+        """Whether it ended without anybody knowing how."""
+        return self is RunState.LOST
+
 
 _RANKS = {RunState.RUNNING: 0, RunState.LOST: 1}
 
@@ -50,6 +57,12 @@ def cron_key(minute: int) -> str:
 def key_minute(key: str) -> int | None:
     """The due minute of a claim's name, or None for a manual run."""
     return None if key.startswith(MANUAL) else int(key.partition(".")[0])
+
+
+def scheduled_at(key: str) -> int:
+    """The due minute of a run, or the second in which it was asked for (epoch seconds)."""
+    minute = key_minute(key)
+    return int(ulid_time(key.removeprefix(MANUAL))) if minute is None else minute
 
 
 @dataclass(frozen=True, slots=True)

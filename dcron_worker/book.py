@@ -1,6 +1,6 @@
 """What a worker knows: its assignments, their fences, and the claims it has open.
 
-Owned by the daemon's main thread; nothing here is shared with another.
+Owned by the daemon's main thread; other threads only read single values of it.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ class Held:
 
 @dataclass(slots=True)
 class OpenClaim:
-    """A claim of this worker that is not yet in the database as ended.
+    """A claim below this worker's name.
 
-    `spec` is None for a run found after a restart whose job has been removed meanwhile: it can
-    be ended and recorded, never started.
+    `spec` is None for a run found after a restart whose job stands here no more: it can be ended
+    and recorded, never started.
     """
 
     slot: Slot
@@ -44,8 +44,19 @@ class OpenClaim:
 class Book:
     """The worker's state; `claims` by run id."""
 
+    worker: str
     held: dict[Slot, Held] = field(default_factory=dict)
     claims: dict[str, OpenClaim] = field(default_factory=dict)
+
+    def mine(self, slot: Slot) -> Held | None:
+        """The slot, if this worker is its holder by the fence as it is known here."""
+        held = self.held.get(slot)
+        return held if held is not None and held.fence.holder == self.worker else None
+
+    def may_start(self, slot: Slot) -> Held | None:
+        """The slot, if this worker is its holder and it is neither paused nor removed."""
+        held = self.mine(slot)
+        return held if held is not None and held.fence.state == "active" else None
 
     def digests(self) -> set[str]:
         """SHA-256 of the files of open claims; asked from other threads too."""

@@ -1,8 +1,9 @@
 """Claims: the transactions by which a worker takes, gives up and ends runs (P1, P2, P3, P6, P12).
 
-Every transaction here writes the job's fence at the version the decision was made on. If that
-version is gone, the fence is read again and the decision is made anew; a lost answer is
-resolved by reading the claim and looking for one's own nonce.
+Every transaction of a holder writes the job's fence at the version the decision was made on. If
+that version is gone, the fence is read again and the decision is made anew; a lost answer is
+resolved by reading the claim and looking for one's own nonce. A worker that is not the holder any
+more only writes a run's result into its own claim: the leader closes it (`dcron_app.manager`).
 """
 
 from __future__ import annotations
@@ -49,15 +50,10 @@ class Claims:
     """Makes and ends claims for one worker; keeps `book` in step with what was committed."""
 
     def __init__(
-        self,
-        worker: str,
-        coordinator: Coordinator,
-        book: Book,
-        clock: Clock,
-        new_id: Callable[[], str],
+        self, coordinator: Coordinator, book: Book, clock: Clock, new_id: Callable[[], str]
     ) -> None:
-        self._worker = worker
-        self._access = shared_with(worker, "rwcd")
+        self._worker = book.worker
+        self._access = shared_with(book.worker, "rwcd")
         self._coordinator = coordinator
         self._book = book
         self._clock = clock
@@ -69,8 +65,15 @@ class Claims:
 
     def take_task(self, slot: Slot, key: str, task: Task) -> OpenClaim | None:
         """Claim what the leader asked for; the task goes in the same transaction."""
-        held = self._book.held[slot]
-        claim = replace(self._claim(held, task.trigger, task.attempt), resumes=task.resumes)
+        held = self._book.may_start(slot)
+        if held is None or _taken_by_another(held, key):
+            return None
+        claim = replace(
+            self._claim(held, task.trigger, task.attempt),
+            resumes=task.resumes,
+            not_before=task.not_before,
+            ended=task.ended,
+        )
         wanted = self._want(slot, held, key, claim, mark=held.fence.mark)
         gone = Delete(paths.task(self._worker, slot, key))
         wanted.operations = (*wanted.operations, gone)
@@ -79,58 +82,44 @@ class Claims:
 
     def take_again(self, opened: OpenClaim) -> bool:
         """Own an open claim again: a due retry, or a process found alive by a new session."""
-        slot = opened.slot
-        held = self._book.held.get(slot)
-        if held is None or held.fence.holder != self._worker:
+        held = self._book.mine(opened.slot)
+        if held is None or _taken_by_another(held, opened.key):
             return False
         claim = replace(opened.claim, nonce=self._new_id(), not_before=None)
+        fence = held.fence
+        if held.spec.concurrency is not Concurrency.ALLOW:
+            fence = replace(fence, active=opened.key)
         owner = paths.owner(opened.path)
         earlier = self._coordinator.exists(owner)
         operations: tuple[Operation, ...] = (
-            Set(paths.fence(slot), held.fence.encode(), held.fence_version),
+            Set(paths.fence(opened.slot), fence.encode(), held.fence_version),
             Set(opened.path, claim.encode(), opened.version),
             *([Delete(owner)] if earlier else []),
             Create(owner, ephemeral=True, access=self._access),
         )
         changed = replace(opened, claim=claim, owned=True)
-        wanted = Wanted(held, changed, held.fence, operations)
-        return bool(self._take([wanted]))
+        return bool(self._take([Wanted(held, changed, fence, operations)]))
 
     def finish(self, opened: OpenClaim, result: Result, retry_at: float | None) -> bool:
         """Write how a run ended, free the job, drop the owner: one transaction (P6).
 
         With `retry_at` the claim goes on as the next attempt, and the job stays taken. False:
-        not done, try again after the book was refreshed.
+        not done, try again after the next look.
         """
         claim = replace(opened.claim, result=result)
         if retry_at is not None:
-            claim = replace(
-                opened.claim,
-                run_id=self._new_id(),
-                attempt=opened.claim.attempt + 1,
-                trigger=Trigger.RETRY,
-                not_before=retry_at,
-            )
+            claim = self._next(opened.claim, result, retry_at)
         operations: list[Operation] = [Set(opened.path, claim.encode(), opened.version)]
-        held = self._book.held.get(opened.slot)
+        held = self._book.mine(opened.slot)
         fence = held.fence if held else None
-        if held and fence and fence.active == opened.key and retry_at is None:
-            fence = replace(fence, active=None)
-        if held and fence and fence.holder == self._worker:
+        if held and fence:
+            if fence.active == opened.key and retry_at is None:
+                fence = replace(fence, active=None)
             operations.append(Set(paths.fence(opened.slot), fence.encode(), held.fence_version))
         if opened.owned:
             operations.append(Delete(paths.owner(opened.path)))
-        try:
-            results = self._coordinator.commit(operations)
-        except ConnectionLost:
-            if not self._is_stored(opened.path, claim):
-                return False
-            self.refresh([opened.slot])
-            results = [self._coordinator.exists(opened.path)]
-        except CoordinatorError as error:
-            log.info("job=%s key=%s finish is tried again: %s", opened.slot, opened.key, error)
-            self.refresh([opened.slot])
-            self._refresh_claim(opened)
+        results = self._commit(opened, claim, operations)
+        if results is None:
             return False
         self._book.claims.pop(opened.claim.run_id, None)
         opened.claim, opened.owned = claim, False
@@ -140,10 +129,38 @@ class Claims:
             held.fence, held.fence_version = fence, results[1].version
         return True
 
+    def _next(self, claim: Claim, result: Result, retry_at: float) -> Claim:
+        """The claim as its next attempt, with this one's end in it until that is recorded."""
+        return replace(
+            claim,
+            run_id=self._new_id(),
+            attempt=claim.attempt + 1,
+            resumes=claim.resumes + (result.state.is_loss),
+            trigger=Trigger.RESUME if result.state.is_loss else Trigger.RETRY,
+            not_before=retry_at,
+            ended=claim.with_ended(claim.closed(result)),
+        )
+
+    def _commit(
+        self, opened: OpenClaim, claim: Claim, operations: list[Operation]
+    ) -> Sequence[object] | None:
+        """The results, None where it was not done. What is stale is read again."""
+        try:
+            return self._coordinator.commit(operations)
+        except ConnectionLost:
+            if not self._is_stored(opened.path, claim):
+                return None
+            self.refresh([opened.slot])
+            return [self._coordinator.exists(opened.path)]
+        except CoordinatorError as error:
+            log.info("job=%s key=%s finish is tried again: %s", opened.slot, opened.key, error)
+            self.refresh([opened.slot])
+            return None
+
     def drop(self, opened: OpenClaim) -> None:
         """Remove a claim whose record the database has."""
         try:
-            self._coordinator.delete(opened.path)
+            self._coordinator.delete(opened.path, opened.version)
         except NoNode:
             log.debug("claim %s was gone already", opened.path)
         self._book.claims.pop(opened.claim.run_id, None)
@@ -159,17 +176,6 @@ class Claims:
                 del self._book.held[slot]
                 continue
             held.fence, held.fence_version = Fence.decode(node.data), node.stat.version
-
-    def _refresh_claim(self, opened: OpenClaim) -> None:
-        """A claim that is gone or another's is closed here: somebody with the right took it."""
-        try:
-            node = self._coordinator.get(opened.path)
-        except NoNode:
-            log.warning("job=%s key=%s the claim was taken away", opened.slot, opened.key)
-            self._book.claims.pop(opened.claim.run_id, None)
-            return
-        opened.version = node.stat.version
-        opened.owned = self._coordinator.exists(paths.owner(opened.path)) is not None
 
     def _for_minute(self, slot: Slot, decision: Decision) -> Wanted:
         held = self._book.held[slot]
@@ -201,23 +207,28 @@ class Claims:
         runs = claim.result is None
         if runs and held.spec.concurrency is not Concurrency.ALLOW:
             fence = replace(fence, active=key)
+        owned = runs and claim.not_before is None
         path = paths.claim(self._worker, slot, key)
         operations: list[Operation] = [
             Set(paths.fence(slot), fence.encode(), held.fence_version),
             Create(path, claim.encode(), access=self._access),
         ]
-        if runs:
+        if owned:
             operations.append(Create(paths.owner(path), ephemeral=True, access=self._access))
-        opened = OpenClaim(slot, key, path, held.spec, claim, 0, owned=runs)
+        opened = OpenClaim(slot, key, path, held.spec, claim, 0, owned=owned)
         return Wanted(held, opened, fence, tuple(operations))
 
     def _take(self, wanted: list[Wanted]) -> list[OpenClaim]:
-        """Commit in batches; where one member spoils a batch, its others go one by one."""
+        """Commit in batches; where one member spoils a batch, its others go one by one.
+
+        What was taken is returned whatever happens to the rest: it has to be begun.
+        """
         batches = [wanted[i : i + BATCH] for i in range(0, len(wanted), BATCH)]
         outcomes = self._coordinator.commit_many(
             [[op for one in batch for op in one.operations] for batch in batches]
         )
         taken: list[OpenClaim] = []
+        stale: list[Slot] = []
         for batch, outcome in zip(batches, outcomes, strict=True):
             if not isinstance(outcome, CoordinatorError):
                 stats = iter(outcome)
@@ -230,8 +241,17 @@ class Claims:
                     taken += self._take([one])
             else:
                 log.info("job=%s not claimed: %s", batch[0].opened.slot, outcome)
-                self.refresh([batch[0].opened.slot])
+                stale.append(batch[0].opened.slot)
+        if stale:
+            self._refresh_or_wait(stale)
         return taken
+
+    def _refresh_or_wait(self, slots: Sequence[Slot]) -> None:
+        try:
+            self.refresh(slots)
+        except ConnectionLost as error:
+            # their versions go on failing until a later refresh has come through
+            log.info("%d fences are read later: %s", len(slots), error)
 
     def _note(self, one: Wanted, results: Sequence[object]) -> OpenClaim:
         one.held.fence = one.fence
@@ -250,14 +270,12 @@ class Claims:
             owner = self._coordinator.exists(paths.owner(one.opened.path))
             self.refresh([one.opened.slot])
         except (ConnectionLost, NoNode):
-            return False
-        ours = Claim.decode(node.data).nonce == one.opened.claim.nonce
-        if not ours:
+            return False  # the next look finds the claim, if there is one
+        if Claim.decode(node.data).nonce != one.opened.claim.nonce:
             return False
         one.opened.version = node.stat.version
-        needs_owner = one.opened.claim.result is None
-        if needs_owner and (owner is None or owner.ephemeral_owner != session):
-            return False  # a new session: adoption gives it back unlaunched
+        if one.opened.owned and (owner is None or owner.ephemeral_owner != session):
+            return False  # a new session: the next look gives it back unlaunched
         self._book.claims[one.opened.claim.run_id] = one.opened
         return True
 
@@ -267,6 +285,11 @@ class Claims:
             return self._coordinator.get(path).data == claim.encode()
         except CoordinatorError:
             return False
+
+
+def _taken_by_another(held: Held, key: str) -> bool:
+    """Whether another run has the job, which allows one at a time (P11)."""
+    return held.spec.concurrency is not Concurrency.ALLOW and held.fence.active not in (None, key)
 
 
 def _version(result: object) -> int:

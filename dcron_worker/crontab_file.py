@@ -287,9 +287,11 @@ def dry_run(file: Path) -> None:
     # /etc/default/cron tells Debian's cron; elsewhere -n means other things.
     if not (program.exists() and Path("/etc/default/cron").exists()):
         return
-    done = subprocess.run(
-        [str(program), "-n", str(file)], capture_output=True, text=True, timeout=_COMMAND_SECONDS
-    )
+    command = [str(program), "-n", str(file)]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=_COMMAND_SECONDS)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise CrontabError(f"crontab -n cannot check the new file: {error}") from error
     if done.returncode != 0:
         raise CrontabError(f"crontab -n refuses the new file: {done.stderr.strip()[:500]}")
 

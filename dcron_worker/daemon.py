@@ -19,12 +19,17 @@ from dcron_common.clock import Clock, minute
 from dcron_common.coordinator.contract import Coordinator
 from dcron_common.errors import ConnectionLost, DcronError
 from dcron_worker import assignments
+from dcron_worker.adoption import adopt
 from dcron_worker.book import Book
 from dcron_worker.claims import Claims
+from dcron_worker.crontab_file import CrontabError
 from dcron_worker.decide import decide
 from dcron_worker.lifecycle import Lifecycle
 from dcron_worker.membership import Membership
-from dcron_worker.runner.model import Ended, Started
+from dcron_worker.recording import Recording
+from dcron_worker.report import Outcome
+from dcron_worker.runner.client import Runner
+from dcron_worker.runner.model import Ended, Launch, Started
 
 log = logging.getLogger(__name__)
 
@@ -41,14 +46,7 @@ class Changed:
     """Something of ours in ZooKeeper may have changed, or the session is new."""
 
 
-@dataclass(frozen=True, slots=True)
-class Recorded:
-    """The database has what the claim of `run_id` says."""
-
-    run_id: str
-
-
-Message = Due | Changed | Recorded | Started | Ended
+Message = Due | Changed | Outcome | Launch | Started | Ended
 
 
 class Daemon:
@@ -63,19 +61,23 @@ class Daemon:
         book: Book,
         claims: Claims,
         lifecycle: Lifecycle,
+        recording: Recording,
+        runner: Runner,
         inbox: queue.SimpleQueue[Message],
         render: Callable[[Book], None],
         silence: Callable[[], float],
         clock: Clock,
     ) -> None:
-        """`render` brings the crontab in line with the book; `silence` gives the seconds since
-        crond's last tick."""
+        """`render` brings the crontab in line with the book, CrontabError; `silence` gives the
+        seconds since crond's last tick."""
         self._worker = worker
         self._coordinator = coordinator
         self._membership = membership
         self._book = book
         self._claims = claims
         self._lifecycle = lifecycle
+        self._recording = recording
+        self._runner = runner
         self._inbox = inbox
         self._render = render
         self._silence = silence
@@ -86,6 +88,7 @@ class Daemon:
         self._scan_at = 0.0
         self._ticked_through = 0
         self._crond_ill = False
+        self._crontab_ill = False
         self._away = False
 
     def stop(self) -> None:
@@ -98,8 +101,8 @@ class Daemon:
         for watched in (paths.assignments(self._worker), paths.tasks(self._worker)):
             self._coordinator.watch_children(watched, lambda: self._inbox.put(Changed()))
         while not self._stop.is_set():
-            self._hear(IDLE)
             try:
+                self._hear(IDLE)
                 self.step()
                 self._away = False
             except ConnectionLost as error:
@@ -108,7 +111,7 @@ class Daemon:
                 self._away = True
                 self._changed = True
                 self._stop.wait(IDLE)
-            except DcronError:
+            except Exception:  # the top of the loop: one pass may fail, never the worker
                 log.exception("worker=%s a pass failed and is repeated", self._worker)
                 self._changed = True
                 self._stop.wait(timing.BEAT)
@@ -120,11 +123,13 @@ class Daemon:
             self._look()
             self._scan_at = now + timing.SCAN
         self._lifecycle.finish_ended()
+        self._recording.acknowledge()
         self._watch_crond()
         if self._due:
-            self._due = False
-            self._take_due()
+            self._due = self._take_due()
         self._lifecycle.start_retries()
+        self._lifecycle.hand_over()
+        self._tell()
 
     def _hear(self, timeout: float) -> None:
         try:
@@ -144,37 +149,58 @@ class Daemon:
                 self._lifecycle.started(message)
             case Ended():
                 self._lifecycle.ended(message)
-            case Recorded(run_id):
-                self._lifecycle.recorded(run_id)
+            case Launch():
+                self._lifecycle.ready(message)
+            case Outcome():
+                self._recording.told(message)
 
     def _look(self) -> None:
-        """Levels: assignments, crontab, fences of what is due soon, tasks, open claims."""
+        """Levels: assignments, crontab, open claims, tasks."""
         if self._coordinator.exists(paths.assignments(self._worker)) is None:
             log.info("worker=%s waits for a manager to admit it", self._worker)
             return
         changed = assignments.refresh(self._worker, self._coordinator, self._book)
-        self._render(self._book)
-        self._claims.refresh(list(self._book.held))
-        self._lifecycle.adopt()
+        self._put_crontab_right()
+        adopt(
+            self._coordinator,
+            self._book,
+            self._claims,
+            self._lifecycle,
+            self._recording,
+            self._runner,
+        )
         self._lifecycle.take_tasks()
         self._changed = False
         if changed:
             self._due = True
 
-    def _take_due(self) -> None:
+    def _put_crontab_right(self) -> None:
+        """A crontab that cannot be written keeps no run from being claimed, guarded, recorded."""
+        try:
+            self._render(self._book)
+        except CrontabError as error:
+            if not self._crontab_ill:
+                log.error("worker=%s its crontab cannot be written: %s", self._worker, error)
+            self._crontab_ill = True
+        else:
+            if self._crontab_ill:
+                log.info("worker=%s its crontab is written again", self._worker)
+            self._crontab_ill = False
+
+    def _take_due(self) -> bool:
+        """Claim what is due; True if it has to be decided again."""
         now = self._clock.wall()
         decisions = []
         for slot, held in self._book.held.items():
             decision = decide(held.spec, held.schedule, held.fence, self._worker, now)
             if decision is not None:
                 decisions.append((slot, decision))
-        if decisions:
-            taken = self._claims.take_due(decisions)
-            self._lifecycle.begin(taken)
-            if len(taken) < len(decisions):
-                self._due = True  # a fence had changed: decide again on the fresh one
+        taken = self._claims.take_due(decisions) if decisions else []
+        self._lifecycle.begin(taken)
+        if len(taken) < len(decisions):
+            return True  # a fence had changed: decide again on the fresh one
         self._ticked_through = minute(now)
-        self._tell()
+        return False
 
     def _watch_crond(self) -> None:
         """No tick line for 90 s: crond is ill. Say so, and tick in its place."""
@@ -183,14 +209,17 @@ class Daemon:
             log.error("worker=%s crond gave no tick for 90 s: ticking in its place", self._worker)
         if self._crond_ill and not ill:
             log.info("worker=%s crond ticks again", self._worker)
-        if ill != self._crond_ill:
-            self._crond_ill = ill
-            self._tell()
+        self._crond_ill = ill
         if ill and minute(self._clock.wall()) > self._ticked_through:
             self._due = True
 
     def _tell(self) -> None:
-        ill = ["crond"] if self._crond_ill else []
+        parts = {
+            "crond": self._crond_ill,
+            "crontab": self._crontab_ill,
+            "records": self._recording.ill,
+        }
+        ill = [name for name, is_ill in parts.items() if is_ill]
         self._membership.update(ticked_through=self._ticked_through, ill=ill)
 
 

@@ -66,9 +66,3 @@ def decide(
             f"{spec.concurrency.value} (its claim: {fence.active})",
         )
     return Decision(minute, passed, reason)
-
-
-def retry_delay(spec: Spec, attempt: int, jitter: float) -> float:
-    """Seconds to wait after `attempt` failed: doubled each time, at most an hour, by up to a
-    tenth more (`jitter` in [0, 1))."""
-    return float(min(spec.retry_delay_seconds * 2 ** (attempt - 1), 3600) * (1 + jitter / 10))

@@ -9,18 +9,12 @@ from pathlib import Path
 
 from dcron_common.errors import LaunchError
 from dcron_common.job import JobType, OnIsolation, Spec
-from dcron_common.run import key_minute
+from dcron_common.run import scheduled_at
 from dcron_worker.book import OpenClaim
 from dcron_worker.runner.model import Launch
 
 OUTPUT_BYTES = 10 * 1024 * 1024  # of one run, where the job sets no bound of its own
 PATH = "/usr/bin:/bin"  # as cron's
-
-
-def scheduled_at(opened: OpenClaim) -> int:
-    """The due minute of a run, or the second it was asked for (epoch seconds)."""
-    minute = key_minute(opened.key)
-    return int(opened.claim.claimed_at) if minute is None else minute
 
 
 def build(opened: OpenClaim, executable: Path | None, *, user: str | None) -> Launch:
@@ -83,7 +77,7 @@ def _has_interpreter(executable: Path) -> bool:
 def _environment(opened: OpenClaim, account: pwd.struct_passwd) -> dict[str, str]:
     """A clean environment like cron's, the job's own, and ours last so that it is true."""
     spec, claim = _spec(opened), opened.claim
-    due = datetime.fromtimestamp(scheduled_at(opened), UTC)
+    due = datetime.fromtimestamp(scheduled_at(opened.key), UTC)
     return {
         "PATH": PATH,
         "HOME": account.pw_dir,

@@ -28,10 +28,11 @@ from dcron_common.object_store.contract import ObjectStore
 from dcron_common.protocol import Registration
 from dcron_worker.book import Book
 from dcron_worker.claims import Claims
-from dcron_worker.daemon import Changed, Daemon, Message, Recorded, pump_hints, pump_runner
+from dcron_worker.daemon import Changed, Daemon, Message, pump_hints, pump_runner
 from dcron_worker.executables import Executables
 from dcron_worker.lifecycle import Lifecycle
 from dcron_worker.membership import Membership
+from dcron_worker.recording import Recording
 from dcron_worker.report import Reporter
 from dcron_worker.runner.client import Runner
 
@@ -80,10 +81,12 @@ class Worker:
         self._runner = runner
         self._firing = firing
         self._pool = ThreadPoolExecutor(FETCHERS, thread_name_prefix="fetch")
-        self._reporter = Reporter(lambda rows: runs.record_runs(database, rows, clock.wall()))
-        new_id = partial(_new_id, clock)
-        book = Book()
-        claims = Claims(name, coordinator, book, clock, new_id)
+        self._reporter = Reporter(
+            lambda rows: runs.record_runs(database, rows, clock.wall()), tell=self._inbox.put
+        )
+        book = Book(name)
+        claims = Claims(coordinator, book, clock, partial(_new_id, clock))
+        recording = Recording(book, claims, runner, self._reporter.put)
         self._membership = Membership(
             coordinator,
             registration,
@@ -99,20 +102,17 @@ class Worker:
             clock=clock,
         )
         lifecycle = Lifecycle(
-            name,
             coordinator=coordinator,
             book=book,
             claims=claims,
             runner=runner,
-            report=self._reporter.put,
-            tell_recorded=lambda run_id: self._inbox.put(Recorded(run_id)),
+            recording=recording,
             fetch=executables.path_for,
             executor=self._pool,
-            tell_ended=self._inbox.put,
+            tell=self._inbox.put,
             user_of=partial(_user_of, allowed),
             clock=clock,
             jitter=random.random,
-            new_id=new_id,
         )
         self._daemon = Daemon(
             name,
@@ -121,6 +121,8 @@ class Worker:
             book=book,
             claims=claims,
             lifecycle=lifecycle,
+            recording=recording,
+            runner=runner,
             inbox=self._inbox,
             render=firing.render,
             silence=firing.silence,

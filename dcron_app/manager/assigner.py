@@ -8,10 +8,10 @@ crontab still says.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from dcron_app.manager.view import View
+from dcron_app.manager.view import Known, View, Wanted, reread
 from dcron_common import paths
 from dcron_common.coordinator.contract import (
     ANYONE,
@@ -26,7 +26,7 @@ from dcron_common.coordinator.contract import (
     Stat,
     shared_with,
 )
-from dcron_common.errors import CoordinatorError, NoNode
+from dcron_common.errors import BadVersion, CoordinatorError, NoNode
 from dcron_common.job import Spec
 from dcron_common.paths import Slot
 from dcron_common.protocol import Fence
@@ -42,111 +42,108 @@ class Change:
 
     slot: Slot
     operations: tuple[Operation, ...]
+    before: Known | None
     fence: Fence
     assigned: frozenset[tuple[str, int]]
-    access: Access | None  # to set before the fence is written, where the holder changes
+
+    @property
+    def moves(self) -> bool:
+        """Whether an existing fence gets another holder."""
+        return self.before is not None and self.before.fence.holder != self.fence.holder
 
 
 def state_of(spec: Spec) -> str:
     return "paused" if spec.paused else "active"
 
 
-def change_for(view: View, slot: Slot, spec: Spec | None, holder: str | None) -> Change | None:
+def change_for(view: View, slot: Slot, job: Wanted | None, holder: str | None) -> Change | None:
     """What has to be written so that `slot` stands on `holder`; None when it does already.
 
-    `spec` None: the job is removed.
+    `job` None: it is over, and the slot is closed for good. `holder` None: it waits.
     """
     known = view.fences.get(slot)
     assigned = view.assigned.get(slot, set())
-    if spec is None:
+    if job is None:
         return _removal(slot, known, assigned)
-    wanted = {(holder, spec.revision)} if holder else set()
-    operations: list[Operation] = []
-    if known is None:
-        fence = Fence(
-            spec.incarnation, 1, holder, spec.revision, state_of(spec), spec.effective_from - 60
-        )
-        operations.append(Create(paths.fence(slot), fence.encode(), access=_access(holder)))
-        access = None
-    else:
-        before, version = known
-        fence = _next(before, spec, holder)
-        if fence == before and assigned == wanted:
-            return None
-        operations.append(Set(paths.fence(slot), fence.encode(), version))
-        access = _access(holder) if before.holder != holder else None
+    spec = job.spec
+    fence = _first(spec, holder) if known is None else _next(known.fence, spec, holder)
+    open_ = fence.state != REMOVED and holder is not None
+    wanted = {(holder, spec.revision)} if open_ and holder else set()
+    if known is not None and fence == known.fence and assigned == wanted:
+        return None
+    operations: list[Operation] = [
+        Create(paths.fence(slot), fence.encode(), access=_access(holder))
+        if known is None
+        else Set(paths.fence(slot), fence.encode(), known.version)
+    ]
     operations += [Delete(paths.assignment(w, slot, r)) for w, r in sorted(assigned - wanted)]
     operations += [
         Create(paths.assignment(w, slot, r), spec.encode(), access=shared_with(w, "r"))
         for w, r in sorted(wanted - assigned)
     ]
-    return Change(slot, tuple(operations), fence, frozenset(wanted), access)
+    return Change(slot, tuple(operations), known, fence, frozenset(wanted))
+
+
+def _first(spec: Spec, holder: str | None, epoch: int = 1) -> Fence:
+    mark = spec.effective_from - 60
+    return Fence(spec.incarnation, epoch, holder, spec.revision, state_of(spec), mark)
 
 
 def _next(before: Fence, spec: Spec, holder: str | None) -> Fence:
     if before.incarnation != spec.incarnation:
         # A restored database gave this id to another job: what ran under the old one is fenced.
-        return Fence(
-            spec.incarnation,
-            before.epoch + 1,
-            holder,
-            spec.revision,
-            state_of(spec),
-            spec.effective_from - 60,
-        )
+        return _first(spec, holder, before.epoch + 1)
+    if before.state == REMOVED and before.revision >= spec.revision:
+        # Removed by the API, at a revision that the leader has not read yet.
+        return replace(before, epoch=before.epoch + (before.holder is not None), holder=None)
     epoch = before.epoch + (before.holder != holder)
-    state = REMOVED if before.state == REMOVED else state_of(spec)
+    state = state_of(spec)
     return replace(before, epoch=epoch, holder=holder, revision=spec.revision, state=state)
 
 
-def _removal(
-    slot: Slot, known: tuple[Fence, int] | None, assigned: set[tuple[str, int]]
-) -> Change | None:
+def _removal(slot: Slot, known: Known | None, assigned: set[tuple[str, int]]) -> Change | None:
     if known is None:
         return None
-    before, version = known
-    fence = replace(before, state=REMOVED, holder=None)
+    before = known.fence
+    epoch = before.epoch + (before.holder is not None)
+    fence = replace(before, state=REMOVED, holder=None, epoch=epoch)
     if fence == before and not assigned:
         return None
-    if before.holder is not None:
-        fence = replace(fence, epoch=before.epoch + 1)
     operations: tuple[Operation, ...] = (
-        Set(paths.fence(slot), fence.encode(), version),
+        Set(paths.fence(slot), fence.encode(), known.version),
         *(Delete(paths.assignment(w, slot, r)) for w, r in sorted(assigned)),
     )
-    return Change(slot, operations, fence, frozenset(), _access(None))
+    return Change(slot, operations, known, fence, frozenset())
 
 
-def _access(holder: str | None) -> Access:
-    """Only the holder may write a fence; any worker may read it, to see that it lost it."""
-    mine = shared_with(holder, "rw") if holder else ((APP, "rwcda"),)
-    return (*mine, (ANYONE, "r"))
+def _access(*holders: str | None) -> Access:
+    """Only holders may write a fence; any worker may read it, to see that it lost it."""
+    mine = tuple((holder, "rw") for holder in dict.fromkeys(holders) if holder)
+    return ((APP, "rwcda"), *mine, (ANYONE, "r"))
 
 
 def apply(
     coordinator: Coordinator, view: View, proof: Check, changes: list[Change]
-) -> Mapping[Slot, str | None]:
-    """Commit changes, many in flight; returns the holders of the slots that were written.
+) -> Sequence[Slot]:
+    """Commit changes, many in flight; returns the slots that were written.
 
-    A slot whose fence has moved on is read again and stays for the next pass.
+    The access list cannot be part of the transaction. So the new holder gets its right before,
+    the old one loses it after: whoever the fence names can always write it. A leader that was
+    replaced meanwhile fails on the list's version. A slot whose fence has moved on is read again
+    and stays for the next pass.
     """
-    for change in changes:
-        if change.access is not None:
-            try:
-                coordinator.set_access(paths.fence(change.slot), change.access)
-            except NoNode:
-                log.info("job=%s its fence is gone; it is made at the next pass", change.slot)
-    outcomes = coordinator.commit_many([[proof, *change.operations] for change in changes])
-    done: dict[Slot, str | None] = {}
-    for change, outcome in zip(changes, outcomes, strict=True):
+    ready = [change for change in changes if not change.moves or _widen(coordinator, view, change)]
+    outcomes = coordinator.commit_many([[proof, *change.operations] for change in ready])
+    done: list[Slot] = []
+    for change, outcome in zip(ready, outcomes, strict=True):
         if isinstance(outcome, CoordinatorError):
             log.info("job=%s is decided again: %s", change.slot, outcome)
             reread(coordinator, view, change.slot)
             continue
-        stat = outcome[1]
-        view.fences[change.slot] = (change.fence, stat.version if isinstance(stat, Stat) else 0)
-        view.assigned[change.slot] = set(change.assigned)
-        done[change.slot] = change.fence.holder
+        _note(view, change, outcome[1])
+        done.append(change.slot)
+        if change.moves:
+            _narrow(coordinator, view, change.slot)
         log.info(
             "job=%s holder=%s epoch=%d revision=%d %s",
             change.slot,
@@ -158,11 +155,36 @@ def apply(
     return done
 
 
-def reread(coordinator: Coordinator, view: View, slot: Slot) -> None:
-    """Bring the view of one slot's fence up to date."""
+def _note(view: View, change: Change, stat: object) -> None:
+    version = stat.version if isinstance(stat, Stat) else 0
+    access = view.fences[change.slot].access_version if change.before else 0
+    view.fences[change.slot] = Known(change.fence, version, access)
+    view.assigned[change.slot] = set(change.assigned)
+
+
+def _widen(coordinator: Coordinator, view: View, change: Change) -> bool:
+    """Give the new holder its right beside the old one; False if that was not done."""
+    if change.before is None or change.fence.holder is None:
+        return True
+    access = _access(change.before.fence.holder, change.fence.holder)
+    return _set_access(coordinator, view, change.slot, access)
+
+
+def _narrow(coordinator: Coordinator, view: View, slot: Slot) -> None:
+    """Take the old holder's right away. If it fails it stays until the slot moves again: the
+    epoch fences that worker all the same."""
+    fence = view.fence(slot)
+    if fence is not None:
+        _set_access(coordinator, view, slot, _access(fence.holder))
+
+
+def _set_access(coordinator: Coordinator, view: View, slot: Slot, access: Access) -> bool:
+    known = view.fences[slot]
     try:
-        node = coordinator.get(paths.fence(slot))
-    except NoNode:
-        view.fences.pop(slot, None)
-        return
-    view.fences[slot] = (Fence.decode(node.data), node.stat.version)
+        coordinator.set_access(paths.fence(slot), access, known.access_version)
+    except (NoNode, BadVersion) as error:
+        log.info("job=%s its fence is read again: %s", slot, error)
+        reread(coordinator, view, slot)
+        return False
+    view.fences[slot] = replace(known, access_version=known.access_version + 1)
+    return True

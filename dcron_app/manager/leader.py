@@ -1,18 +1,20 @@
-"""The leader's pass: see workers, read what changed, place, write, look after losses.
+"""The leader's pass: see workers, read what changed, place, write, close what workers cannot.
 
 Everything is level-triggered: the inbox only says which jobs to read sooner. Every COMPARE
-seconds the database, the fences and the assignments are read whole and any difference is
-healed. If ZooKeeper or the database is away, the pass ends with an error and is repeated;
-nothing is half done, since each slot's change is one transaction.
+seconds the database, the fences and the assignments are read whole and any difference is healed.
+With ZooKeeper away a pass ends with an error and is repeated. With the database away a leader that
+has read it once goes on moving jobs of dead workers and handing runs on; what it could not read or
+write it does later. Nothing is half done, since each slot's change is one transaction.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 
-from dcron_app.manager import assigner, losses, placement
+from dcron_app.manager import assigner, placement
 from dcron_app.manager import view as views
+from dcron_app.manager.closing import Closing
 from dcron_app.manager.election import Election
 from dcron_app.manager.view import View, Wanted
 from dcron_common import paths, timing
@@ -20,6 +22,9 @@ from dcron_common.clock import Clock
 from dcron_common.coordinator.contract import Coordinator, Delete, shared_with
 from dcron_common.db import jobs, runs, workers
 from dcron_common.db.connection import Database
+from dcron_common.db.jobs import JobRow
+from dcron_common.errors import DatabaseUnavailable
+from dcron_common.job import Concurrency
 from dcron_common.paths import Slot
 from dcron_common.run import RunRecord
 
@@ -45,50 +50,90 @@ class Leader:
         self._scan_at = 0.0
         self._seen_at = 0.0
         self._admitted: set[str] = set()
+        self._trouble: DatabaseUnavailable | None = None
 
     def step(self) -> bool:
-        """One pass; whether this manager leads."""
+        """One pass; whether this manager leads. DatabaseUnavailable: all was done but what needs
+        the database."""
         if not self._election.leads():
             self._view = None
             return False
+        self._trouble = None
         now = self._clock.boot()
-        if self._view is None or now >= self._compare_at:
-            self._load()
-            self._compare_at = now + timing.COMPARE
-        view = self._view
-        if view is None:
-            return False
-        self._see_workers(view, now)
-        read = self._read_inbox(view)
+        view = self._compared(now)
+        self._see_workers(view)
+        self._unless_away(lambda: self._record_workers(view, now))
+        self._unless_away(lambda: self._read_inbox(view))
         self._place(view)
-        if read:
-            # Only after what they told of was read and written.
-            self._coordinator.commit_many([[Delete(f"{paths.INBOX}/{name}")] for name in read])
+        self._unless_away(lambda: self._record_places(view))
         if now >= self._scan_at:
-            self._look_after_losses(view, now)
+            self._scan(view, now)
             self._scan_at = now + timing.SCAN
+        if self._trouble is not None:
+            raise self._trouble
         return True
 
-    def _load(self) -> None:
-        """Read everything: at an election, and to compare."""
-        before = self._view
+    def _unless_away(self, work: Callable[[], None]) -> None:
+        """Do what needs the database; where it is away, the rest of the pass goes on."""
+        try:
+            work()
+        except DatabaseUnavailable as error:
+            self._trouble = error
+
+    # -- reading
+
+    def _compared(self, now: float) -> View:
+        """The view, read whole where it is time. A first read needs the database."""
+        if self._view is None:
+            self._view = View()
+            try:
+                self._load(self._view)
+            except BaseException:
+                self._view = None
+                raise
+            self._compare_at = now + timing.COMPARE
+            self._scan_at = now
+        elif now >= self._compare_at:
+            view = self._view
+            self._compare_at = now + timing.COMPARE
+            self._unless_away(lambda: self._load(view))
+        return self._view
+
+    def _load(self, view: View) -> None:
+        """Read fences and assignments, then the jobs: all that are live, and each other that has
+        a fence, causally, since what looks absent may be a server that lags behind."""
         self._coordinator.sync()
-        view = View(
-            fences=views.read_fences(self._coordinator),
-            assigned=views.read_assigned(self._coordinator),
-            absent_since=before.absent_since if before else {},
-        )
-        last = 0
+        view.fences = views.read_fences(self._coordinator)
+        view.assigned = views.read_assigned(self._coordinator)
+        last, found, places = 0, dict[int, Wanted](), dict[int, str | None]()
         while page := jobs.jobs_after(self._database, last, PAGE, live=True):
             for row in page:
-                view.jobs[row.id] = Wanted(jobs.spec_of(row), removed=False)
+                found[row.id] = _wanted(row)
+                places[row.id] = row.worker
             last = page[-1].id
-        self._view = view
+        view.jobs, view.places = found, places
+        unknown = {slot.job_id for slot in view.fences} - found.keys()
+        self._read_jobs(view, unknown)
+        # After the jobs: a one-shot whose row says that it is over may have a run that is not.
+        self._read_names(view)
 
-    def _see_workers(self, view: View, now: float) -> None:
+    def _read_jobs(self, view: View, wanted: Iterable[int]) -> None:
+        ids = sorted(wanted)
+        for start in range(0, len(ids), PAGE):
+            rows = jobs.get_jobs(self._database, ids[start : start + PAGE], causal=True)
+            for row in rows.values():
+                view.jobs[row.id] = _wanted(row)
+                view.places[row.id] = row.worker
+
+    def _see_workers(self, view: View) -> None:
+        before = view.workers
         view.workers = views.read_workers(self._coordinator)
         for name in view.workers.keys() - self._admitted:
             self._admit(name)
+        for name in before.keys() - view.workers.keys():
+            log.warning("worker=%s is gone: its jobs move", name)
+
+    def _record_workers(self, view: View, now: float) -> None:
         if now >= self._seen_at:
             workers.save_seen(self._database, view.workers, self._clock.wall())
             view.drained = workers.drained(self._database)
@@ -102,46 +147,50 @@ class Leader:
         self._admitted.add(name)
         log.info("worker=%s is online", name)
 
-    def _read_inbox(self, view: View) -> list[str]:
+    def _read_inbox(self, view: View) -> None:
+        """Read the jobs that are spoken of; only then the notices go."""
         names = self._coordinator.children(paths.INBOX)
-        ids = sorted({paths.inbox_job(name) for name in names})
-        for start in range(0, len(ids), PAGE):
-            rows = jobs.get_jobs(self._database, ids[start : start + PAGE], causal=True)
-            for row in rows.values():
-                view.jobs[row.id] = Wanted(jobs.spec_of(row), row.removed_at is not None)
-        if names:
-            self._seen_at = 0.0  # drains come by the inbox too
-        return names
+        if not names:
+            return
+        self._read_jobs(view, {paths.inbox_job(name) for name in names})
+        self._place(view)
+        self._coordinator.commit_many([[Delete(f"{paths.INBOX}/{name}")] for name in names])
+
+    # -- placing
 
     def _place(self, view: View) -> None:
         hosts = [
             placement.Host(name, seen.labels, seen.capacity, name not in view.drained)
             for name, seen in view.workers.items()
         ]
+        taken = view.open_slots()
+        living = self._living(view, taken)
         wishes: list[placement.Wish] = []
-        for job_id, job in view.jobs.items():
-            if job.removed:
-                continue
+        for job_id, job in living.items():
             for slot in self._slots(view, job_id, job, hosts):
-                known = view.fences.get(slot)
-                idle = known is None or known[0].active is None
-                wishes.append(placement.Wish(slot, job.spec.placement, idle))
-        present = {slot: fence.holder for slot, (fence, _) in view.fences.items()}
+                may_overlap = job.spec.concurrency is Concurrency.ALLOW
+                movable = may_overlap or slot not in taken
+                wishes.append(placement.Wish(slot, job.spec.placement, movable))
+        present = {slot: known.fence.holder for slot, known in view.fences.items()}
         placed = placement.place(wishes, hosts, present)
         changes: list[assigner.Change] = []
-        for slot, holder in placed.items():
-            change = assigner.change_for(view, slot, view.jobs[slot.job_id].spec, holder)
-            if change is not None:
-                changes.append(change)
-        for slot in view.fences.keys() - placed.keys():
-            change = assigner.change_for(view, slot, None, None)
+        for slot in placed.keys() | view.fences.keys():
+            change = assigner.change_for(view, slot, living.get(slot.job_id), placed.get(slot))
             if change is not None:
                 changes.append(change)
         for start in range(0, len(changes), BATCH):
-            done = assigner.apply(
-                self._coordinator, view, self._election.proof, changes[start : start + BATCH]
-            )
-            workers.save_places(self._database, {slot.job_id: h for slot, h in done.items()})
+            batch = changes[start : start + BATCH]
+            assigner.apply(self._coordinator, view, self._election.proof, batch)
+
+    @staticmethod
+    def _living(view: View, taken: set[Slot]) -> dict[int, Wanted]:
+        """Jobs that stand somewhere. A one-shot does until its last attempt is recorded."""
+        busy = {slot.job_id for slot in taken}
+        return {
+            job_id: job
+            for job_id, job in view.jobs.items()
+            if not job.removed and (not job.over or job_id in busy)
+        }
 
     @staticmethod
     def _slots(view: View, job_id: int, job: Wanted, hosts: Sequence[placement.Host]) -> list[Slot]:
@@ -156,35 +205,83 @@ class Leader:
         ]
         return [*slots, *away]
 
-    def _look_after_losses(self, view: View, now: float) -> None:
-        names = self._coordinator.children(paths.RUNS)
-        lost = losses.lost_workers(view, names, now)
-        for name in lost:
-            self._admitted.discard(name)
-        proof = self._election.proof
-        for orphan in losses.orphans(self._coordinator, lost):
-            losses.settle(self._coordinator, view, proof, orphan, self._write, self._clock.wall())
-        losses.move_tasks(self._coordinator, view, proof, lost)
-        self._forget_removed(view, names)
+    def _record_places(self, view: View) -> None:
+        """Make the jobs' rows name the workers that hold them; a job on all names none."""
+        differs = {}
+        for slot, known in view.fences.items():
+            if slot.job_id not in view.places or slot.node:
+                continue
+            if view.places[slot.job_id] != known.fence.holder:
+                differs[slot.job_id] = known.fence.holder
+        if differs:
+            workers.save_places(self._database, differs)
+            view.places.update(differs)
 
-    def _forget_removed(self, view: View, names: Sequence[str]) -> None:
-        """Fences of removed jobs go once no claim of them is left anywhere."""
-        gone = [s for s, (f, _) in view.fences.items() if f.state == assigner.REMOVED]
-        if not gone:
-            return
-        lists = self._coordinator.children_many([paths.runs(name) for name in names])
-        open_slots = {paths.run_parts(name)[0] for found in lists for name in found or []}
+    # -- closing
+
+    def _scan(self, view: View, now: float) -> None:
+        suspects = {s: known for s, known in view.fences.items() if known.fence.active is not None}
+        names = self._read_names(view)
+        lost = self._lost_workers(view, names, now)
+        self._admitted -= set(lost)
+        closing = Closing(
+            self._coordinator, view, self._election.proof, self._write, self._clock.wall()
+        )
+        strays = [name for name in view.claims if name.worker in lost or not _holds(view, name)]
+        self._unless_away(lambda: closing.close(strays, lost))
+        astray = [name for name in view.tasks if not _holds(view, name)]
+        self._unless_away(lambda: closing.move_tasks(astray))
+        closing.free(suspects, [*view.claims, *view.tasks])
+        self._forget_removed(view)
+
+    def _read_names(self, view: View) -> list[str]:
+        """Look which runs are under way; all workers that ever had one."""
+        names = self._coordinator.children(paths.RUNS)
+        view.claims = views.read_names(self._coordinator, names, [paths.runs(n) for n in names])
+        view.tasks = views.read_names(self._coordinator, names, [paths.tasks(n) for n in names])
+        return names
+
+    @staticmethod
+    def _lost_workers(view: View, names: Sequence[str], now: float) -> list[str]:
+        """Workers that have been absent for so long that nothing of theirs still runs (P4).
+
+        `now` in boot seconds. Notes since when others are absent.
+        """
+        for name in view.workers:
+            view.absent_since.pop(name, None)
+        wait = timing.LEASE + timing.KILL
+        return [
+            name
+            for name in names
+            if name not in view.workers and now - view.absent_since.setdefault(name, now) >= wait
+        ]
+
+    def _forget_removed(self, view: View) -> None:
+        """Fences of jobs that are over go once no run of them is left anywhere."""
+        taken = view.open_slots()
+        gone = [s for s, known in view.fences.items() if known.fence.state == assigner.REMOVED]
         for slot in gone:
             job = view.jobs.get(slot.job_id)
-            if slot in open_slots or view.assigned.get(slot) or (job and not job.removed):
+            if slot in taken or view.assigned.get(slot) or (job and not job.over):
                 continue
-            version = view.fences[slot][1]
+            version = view.fences[slot].version
             self._coordinator.commit_many(
                 [[self._election.proof, Delete(paths.fence(slot), version)]]
             )
-            assigner.reread(self._coordinator, view, slot)
-            if slot not in view.fences:
+            if views.reread(self._coordinator, view, slot) is None:
                 view.jobs.pop(slot.job_id, None)
 
     def _write(self, rows: Sequence[RunRecord]) -> None:
-        runs.record_runs(self._database, rows, self._clock.wall())
+        if rows:
+            runs.record_runs(self._database, rows, self._clock.wall())
+
+
+def _wanted(row: JobRow) -> Wanted:
+    removed = row.removed_at is not None
+    return Wanted(jobs.spec_of(row), over=removed or jobs.has_had_its_time(row), removed=removed)
+
+
+def _holds(view: View, name: views.Name) -> bool:
+    """Whether the worker holds the slot, so that what is below its name is its own affair."""
+    fence = view.fence(name.slot)
+    return fence is not None and fence.holder == name.worker

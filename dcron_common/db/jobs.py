@@ -84,6 +84,11 @@ def spec_of(row: JobRow) -> Spec:
     return Spec.from_dict({**values, "job_id": row.id})
 
 
+def has_had_its_time(row: JobRow) -> bool:
+    """Whether it is a one-shot that has been accounted for: it will not fire again."""
+    return row.schedule.startswith("@at") and row.status != Status.SCHEDULED.value
+
+
 def first_minute(now: float) -> int:
     """The first full minute after `now`: what is committed now may fire from then on."""
     return minute(now) + 60

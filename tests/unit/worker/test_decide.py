@@ -6,7 +6,7 @@ from dcron_common.job import CatchUp, Concurrency, JobType, Spec
 from dcron_common.protocol import Fence
 from dcron_common.run import RunState
 from dcron_common.schedule import parse
-from dcron_worker.decide import Decision, decide, retry_delay
+from dcron_worker.decide import Decision, decide
 
 M = 1_800_000_000 // 60 * 60
 SPEC = Spec(7, "I", 1, JobType.COMMAND, "true", "* * * * *", "UTC", effective_from=M)
@@ -87,10 +87,3 @@ def test_a_long_outage_is_recorded_in_bounds() -> None:
     assert decision is not None
     assert len(decision.passed_over) == 99
     assert "201 minutes before these" in (decision.passed_reason or "")
-
-
-def test_retries_wait_twice_as_long_each_time_and_at_most_an_hour() -> None:
-    assert retry_delay(SPEC, 1, 0) == 60
-    assert retry_delay(SPEC, 3, 0) == 240
-    assert retry_delay(SPEC, 12, 0) == 3600
-    assert retry_delay(SPEC, 1, 0.5) == 63

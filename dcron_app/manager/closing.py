@@ -1,0 +1,274 @@
+"""Claims that their worker cannot close: it is gone, or its job stands elsewhere by now.
+
+What goes on becomes a task of the slot's present holder, in the transaction that removes the
+claim; its earlier attempts travel with it until they are recorded. What is over is first closed
+in the claim itself, then recorded, then removed: a leader that dies in between is followed by one
+that finds the claim and goes on (P4, P6, P12, P14).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+
+from dcron_app.manager.view import Known, Name, View, reread
+from dcron_common import paths, records
+from dcron_common.attempts import next_attempt
+from dcron_common.coordinator.contract import (
+    Check,
+    Coordinator,
+    Create,
+    Delete,
+    Node,
+    Operation,
+    Set,
+    shared_with,
+)
+from dcron_common.errors import ConnectionLost, CoordinatorError
+from dcron_common.job import Concurrency
+from dcron_common.paths import Slot
+from dcron_common.protocol import Claim, Result, Task
+from dcron_common.run import RunRecord, RunState, Trigger
+
+log = logging.getLogger(__name__)
+
+
+class Closing:
+    """One pass over some claims. `write` records rows in the database; `now`: epoch seconds."""
+
+    def __init__(
+        self,
+        coordinator: Coordinator,
+        view: View,
+        proof: Check,
+        write: Callable[[Sequence[RunRecord]], None],
+        now: float,
+    ) -> None:
+        self._coordinator = coordinator
+        self._view = view
+        self._proof = proof
+        self._write = write
+        self._now = now
+
+    def close(self, names: Sequence[Name], lost: Sequence[str]) -> None:
+        """Look at claims of workers that are `lost`, and of others whose slot has moved on."""
+        paths_ = [paths.claim(name.worker, name.slot, name.key) for name in names]
+        nodes = self._coordinator.get_many(paths_)
+        for name, node in zip(names, nodes, strict=True):
+            if node is None:
+                continue
+            try:
+                self._close(name, node, name.worker in lost)
+            except ConnectionLost:
+                raise
+            except CoordinatorError as error:
+                log.info("job=%s key=%s is closed later: %s", name.slot, name.key, error)
+
+    def _close(self, name: Name, node: Node, lost: bool) -> None:
+        claim = Claim.decode(node.data)
+        released = claim.result is not None or claim.not_before is not None
+        if not released and not lost:
+            return  # its process may be alive: it is its worker's until it has ended
+        if lost and self._coordinator.exists(paths.worker(name.worker)) is not None:
+            return  # it is back: it may go on with what it has
+        known = reread(self._coordinator, self._view, name.slot)
+        if known is not None and known.fence.holder == name.worker and not lost:
+            return  # it has become the holder again
+        task = self._task(name, claim, known)
+        if task is not None:
+            self._hand_on(name, node, known, task)
+        elif claim.result is not None:
+            self._remove(name, node, claim, known)
+        elif not self._goes_on(name, claim):
+            self._end(name, node, claim, known)
+
+    def _goes_on(self, name: Name, claim: Claim) -> bool:
+        """Whether it will be a task as soon as there is a worker for it."""
+        return self._next(name, claim) is not None
+
+    def _next(self, name: Name, claim: Claim) -> float | None:
+        """When the run's next attempt may start, None if there is none."""
+        job = self._view.jobs.get(name.slot.job_id)
+        if job is None or job.removed or name.slot.node:
+            return None  # what runs on every node is not taken over by another
+        if claim.not_before is not None:
+            return claim.not_before
+        state = claim.result.state if claim.result else RunState.LOST
+        return next_attempt(job.spec, claim, state, self._now, 0.0)
+
+    def _task(self, name: Name, claim: Claim, known: Known | None) -> Task | None:
+        start_at = self._next(name, claim)
+        if start_at is None or known is None or known.fence.state == "removed":
+            return None
+        if known.fence.holder is None or known.fence.holder not in self._view.workers:
+            return None
+        if claim.not_before is not None:
+            return Task(
+                claim.trigger,
+                claim.attempt,
+                known.fence.epoch,
+                claim.resumes,
+                start_at,
+                claim.ended,
+            )
+        result = claim.result or self._lost(name)
+        again = result.state.is_loss
+        return Task(
+            Trigger.RESUME if again else Trigger.RETRY,
+            claim.attempt + 1,
+            known.fence.epoch,
+            claim.resumes + again,
+            start_at,
+            claim.with_ended(claim.closed(result)),
+        )
+
+    def _lost(self, name: Name) -> Result:
+        return Result(
+            RunState.LOST,
+            None,
+            self._now,
+            reason=f"worker {name.worker} was lost while it had this run; "
+            "whether the process had begun or ended cannot be told",
+        )
+
+    def _hand_on(self, name: Name, node: Node, known: Known | None, task: Task) -> None:
+        if known is None or known.fence.holder is None:
+            return
+        fence = known.fence
+        if self._view.jobs[name.slot.job_id].spec.concurrency is not Concurrency.ALLOW:
+            fence = replace(fence, active=name.key)
+        goal = paths.task(fence.holder or "", name.slot, name.key)
+        access = shared_with(fence.holder or "", "r")
+        self._commit(
+            name,
+            [
+                Set(paths.fence(name.slot), fence.encode(), known.version),
+                *self._without_owner(name),
+                Delete(_path(name), node.stat.version),
+                Create(goal, task.encode(), access=access),
+            ],
+        )
+        log.warning(
+            "job=%s key=%s of worker=%s: attempt %d goes on on worker=%s",
+            name.slot,
+            name.key,
+            name.worker,
+            task.attempt,
+            fence.holder,
+        )
+
+    def _end(self, name: Name, node: Node, claim: Claim, known: Known | None) -> None:
+        """Close it for good, in the claim; the next scan records and removes it."""
+        if claim.not_before is not None:
+            # The attempt before has its end already; this one will never begin.
+            last = claim.ended[-1] if claim.ended else None
+            result = last.result if last else self._lost(name)
+            closed = replace(claim, not_before=None, result=result)
+            if last is not None:
+                closed = replace(
+                    closed, run_id=last.run_id, attempt=last.attempt, trigger=last.trigger
+                )
+        else:
+            closed = replace(claim, result=self._lost(name))
+        self._commit(
+            name,
+            [
+                *_freed(name, known),
+                *self._without_owner(name),
+                Set(_path(name), closed.encode(), node.stat.version),
+            ],
+        )
+        log.warning("job=%s key=%s of worker=%s is closed", name.slot, name.key, name.worker)
+
+    def _remove(self, name: Name, node: Node, claim: Claim, known: Known | None) -> None:
+        self._write(records.rows(name.slot, name.key, claim))
+        self._commit(
+            name,
+            [
+                *_freed(name, known),
+                *self._without_owner(name),
+                Delete(_path(name), node.stat.version),
+            ],
+        )
+
+    def _without_owner(self, name: Name) -> list[Operation]:
+        owner = paths.owner(_path(name))
+        return [Delete(owner)] if self._coordinator.exists(owner) is not None else []
+
+    def _commit(self, name: Name, operations: Sequence[Operation]) -> None:
+        self._coordinator.commit([self._proof, *operations])
+        reread(self._coordinator, self._view, name.slot)
+
+    # -- tasks
+
+    def move_tasks(self, names: Sequence[Name]) -> None:
+        """Tasks of workers that do not hold their slot any more go to the one that does."""
+        for name in names:
+            try:
+                self._move_task(name)
+            except ConnectionLost:
+                raise
+            except CoordinatorError as error:
+                log.info("task %s.%s is moved later: %s", name.slot, name.key, error)
+
+    def _move_task(self, name: Name) -> None:
+        path = paths.task(name.worker, name.slot, name.key)
+        node = self._coordinator.get(path)
+        known = reread(self._coordinator, self._view, name.slot)
+        job = self._view.jobs.get(name.slot.job_id)
+        if known is None or known.fence.state == "removed" or job is None or job.removed:
+            task = Task.decode(node.data)
+            self._write(records.ended(name.slot, name.key, task.ended))
+            self._commit(name, [*_freed(name, known), Delete(path, node.stat.version)])
+            return
+        holder = known.fence.holder
+        if holder is None or holder == name.worker or holder not in self._view.workers:
+            return
+        goal = paths.task(holder, name.slot, name.key)
+        access = shared_with(holder, "r")
+        self._commit(
+            name,
+            [Delete(path, node.stat.version), Create(goal, node.data, access=access)],
+        )
+
+    # -- what no claim explains
+
+    def free(self, suspects: Mapping[Slot, Known], names: Sequence[Name]) -> None:
+        """Free slots whose fence names an active run that is neither a claim nor a task.
+
+        Nothing should make one; if something does, the job must not be skipped for ever.
+        `suspects` were read before `names`, and every step of a run writes the fence: one that
+        has begun since makes the version check fail.
+        """
+        there = {(name.slot, name.key) for name in names}
+        for slot, known in suspects.items():
+            active = known.fence.active
+            if active is None or (slot, active) in there:
+                continue
+            fence = replace(known.fence, active=None)
+            try:
+                self._coordinator.commit(
+                    [self._proof, Set(paths.fence(slot), fence.encode(), known.version)]
+                )
+            except ConnectionLost:
+                raise
+            except CoordinatorError as error:
+                log.info("job=%s was not free: %s", slot, error)
+            else:
+                log.error("job=%s was held by key=%s, of which nothing is left", slot, active)
+            reread(self._coordinator, self._view, slot)
+
+
+def _path(name: Name) -> str:
+    return paths.claim(name.worker, name.slot, name.key)
+
+
+def _freed(name: Name, known: Known | None) -> list[Operation]:
+    """The fence's write that belongs to the end of a run; it has none if the fence is gone."""
+    if known is None:
+        return []
+    fence = known.fence
+    if fence.active == name.key:
+        fence = replace(fence, active=None)
+    return [Set(paths.fence(name.slot), fence.encode(), known.version)]

@@ -1,0 +1,442 @@
+"""What must hold when answers are lost, workers come back, and jobs go while they run.
+
+Named after the rules of docs/guarantees.md where one stands behind it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+
+from dcron_app.api.announce import close_fences
+from dcron_common import paths
+from dcron_common.coordinator.contract import Operation
+from dcron_common.db import jobs, runs, workers
+from dcron_common.errors import (
+    ConnectionLost,
+    CoordinatorError,
+    DatabaseUnavailable,
+    LaunchError,
+)
+from dcron_common.job import Concurrency, JobType, Placement
+from dcron_common.paths import Slot
+from dcron_common.protocol import Fence
+from dcron_common.run import RunState
+from tests.integration.world import START, Node, World
+
+
+def fence(world: World, slot: Slot) -> Fence:
+    return Fence.decode(world.app.get(paths.fence(slot)).data)
+
+
+def claims(world: World) -> list[str]:
+    """All that stand, of all workers."""
+    names = world.app.children(paths.RUNS)
+    return [claim for name in names for claim in world.app.children(paths.runs(name))]
+
+
+def holder_of(world: World, job: int) -> Node:
+    (name,) = world.holders(job)
+    return world.nodes[name]
+
+
+def remove(world: World, job: int) -> None:
+    """As the API does it."""
+    row, _ = jobs.remove_job(world.database, job, world.time.now, "admin")
+    close_fences(world.app, row)
+
+
+Outcome = list[list[object] | CoordinatorError]
+
+
+def lose_answers(node: Node, number: int, *, done: bool, syncs: bool = True) -> None:
+    """The answers of the next transactions are lost: they are carried out or not, and a sync
+    after them works or fails as well."""
+    session = node.session
+    commit, sync, left = session.commit_many, session.sync, [number]
+
+    def losing(transactions: Sequence[Sequence[Operation]]) -> Outcome:
+        if not left[0]:
+            return commit(transactions)  # type: ignore[return-value]
+        left[0] -= 1
+        if done:
+            commit(transactions)
+        return [ConnectionLost("the answer was lost") for _ in transactions]
+
+    def failing(path: str = "/") -> None:
+        session.sync = sync  # type: ignore[method-assign]
+        raise ConnectionLost("and this one too")
+
+    session.commit_many = losing  # type: ignore[method-assign, assignment]
+    if not syncs:
+        session.sync = failing  # type: ignore[method-assign]
+
+
+# P1, P4: a worker that comes back
+
+
+def test_p1_a_worker_that_comes_back_late_leaves_its_job_free(world: World) -> None:
+    world.add("a")
+    world.add("b")
+    job = world.post()
+    world.turn()
+    first = holder_of(world, job)
+    world.go(65)
+    lost = world.lose(first.name)
+    world.turn()  # the job moves at once
+    (other,) = world.nodes.values()
+    world.time.now += 3
+    lost.come_back()
+    world.nodes[lost.name] = lost
+    lost.end("killed", None)
+    world.go(130)
+    assert fence(world, Slot(job)).holder == other.name
+    assert other.processes.launched, "minutes after it are skipped for ever"
+    assert RunState.KILLED in [row.state for row in world.rows(job)]
+    assert all(name.startswith(f"{job}.{other.last_minute}") for name in claims(world))
+
+
+def test_p4_a_run_that_its_returned_worker_lost_is_resumed_by_the_holder(world: World) -> None:
+    world.add("a")
+    world.add("b")
+    job = world.post(schedule="1 * * * *")
+    world.turn()
+    first = holder_of(world, job)
+    world.go(65)
+    lost = world.lose(first.name)
+    world.turn()
+    (other,) = world.nodes.values()
+    world.time.now += 3
+    lost.come_back()
+    world.nodes[lost.name] = lost
+    lost.end("lost", None)
+    world.go(20)
+    assert [launch.attempt for launch in other.processes.launched] == [2]
+    other.end()
+    world.go(5)
+    assert [row.state for row in world.rows(job)] == [RunState.LOST, RunState.SUCCEEDED]
+    assert claims(world) == []
+
+
+def test_p1_a_move_that_fails_leaves_the_holder_its_rights(world: World) -> None:
+    world.add("a")
+    world.add("b")
+    job = world.post()
+    world.turn()
+    node = holder_of(world, job)
+    world.go(40)
+    world.time.now += 25
+    # The leader's view says that nothing runs, when the worker claims the minute.
+    leader = world.manager._leader
+    leader._compare_at = leader._scan_at = world.time.now + 25
+    node.turn()
+    assert fence(world, Slot(job)).active is not None
+    workers.set_drained(world.database, node.name, True, world.time.now, "admin")
+    leader._seen_at = 0.0
+    leader.step()
+    node.end()
+    world.go(70)
+    assert [row.state for row in world.rows(job)][0] is RunState.SUCCEEDED
+    assert fence(world, Slot(job)).holder != node.name
+
+
+# P3: lost answers
+
+
+@pytest.mark.parametrize("done", [True, False])
+@pytest.mark.parametrize("syncs", [True, False])
+def test_p3_a_claim_whose_answer_is_lost_runs_once(world: World, done: bool, syncs: bool) -> None:
+    node = world.add("a")
+    job = world.post(schedule="1 * * * *")
+    world.turn()
+    world.time.now = START + 61
+    lose_answers(node, 1, done=done, syncs=syncs)
+    world.go(15)
+    launched = [(launch.key, launch.attempt) for launch in node.processes.launched]
+    assert len(launched) == 1
+    assert len(set(launched)) == 1
+    node.end()
+    world.turn()
+    assert world.rows(job)[-1].state is RunState.SUCCEEDED
+    assert claims(world) == []
+    assert fence(world, Slot(job)).active is None
+
+
+def test_p3_what_was_claimed_before_a_loss_is_begun(world: World) -> None:
+    node = world.add("a")
+    ids = [world.post() for _ in range(3)]
+    world.turn()
+    # One stale fence spoils the batch; when it is read again the connection goes.
+    stale = node.book.held[Slot(ids[-1])]
+    stale.fence_version -= 1
+    refresh = node.claims.refresh
+
+    def lost(slots: Sequence[Slot]) -> None:
+        node.claims.refresh = refresh  # type: ignore[method-assign]
+        raise ConnectionLost("while fences were read")
+
+    node.claims.refresh = lost  # type: ignore[method-assign]
+    world.time.now = START + 61
+    node.turn()
+    world.go(10)
+    assert sorted(launch.job_id for launch in node.processes.launched) == ids
+
+
+def test_p3_a_retry_whose_answer_is_lost_is_not_stuck(world: World) -> None:
+    node = world.add("a")
+    job = world.post(retries=1, retry_delay_seconds=30, schedule="1 * * * *")
+    world.go(65)
+    node.end("failed", 1)
+    world.turn()
+    world.time.now += 31
+    lose_answers(node, 1, done=True, syncs=False)
+    world.go(20)
+    node.end()
+    world.go(5)
+    assert [row.state for row in world.rows(job)][-1] is RunState.SUCCEEDED
+    assert claims(world) == []
+
+
+def test_p3_the_launcher_away_is_waited_for(world: World) -> None:
+    node = world.add("a")
+    job = world.post(schedule="1 * * * *")
+    start = node.processes.start
+
+    def away(launches: object) -> None:
+        raise LaunchError("no launcher")
+
+    node.processes.start = away  # type: ignore[method-assign, assignment]
+    world.go(70)
+    node.processes.start = start  # type: ignore[method-assign]
+    world.go(10)
+    assert [launch.attempt for launch in node.processes.launched] == [1]
+    node.end()
+    world.turn()
+    assert [row.state for row in world.rows(job)] == [RunState.SUCCEEDED]
+
+
+# P12, P13: attempts
+
+
+def test_p13_an_attempt_that_was_retried_has_its_row_after_a_restart(world: World) -> None:
+    node = world.add("a")
+    job = world.post(retries=1, retry_delay_seconds=30, schedule="1 * * * *")
+    world.go(65)
+    node.database_away = True
+    node.end("failed", 7)
+    world.turn()
+    node.build()
+    node.database_away = False
+    world.go(40)
+    node.end()
+    world.go(5)
+    found = [(row.attempt, row.state, row.exit_code) for row in world.rows(job)]
+    assert found == [(1, RunState.FAILED, 7), (2, RunState.SUCCEEDED, 0)]
+
+
+def test_p13_an_attempt_that_was_retried_has_its_row_after_its_host_is_lost(world: World) -> None:
+    world.add("a")
+    world.add("b")
+    job = world.post(retries=1, retry_delay_seconds=30, schedule="1 * * * *")
+    world.turn()
+    node = holder_of(world, job)
+    world.go(65)
+    node.database_away = True
+    node.end("failed", 7)
+    world.turn()
+    world.lose(node.name)
+    world.go(60)
+    (other,) = world.nodes.values()
+    assert [launch.attempt for launch in other.processes.launched] == [2]
+    other.end()
+    world.go(5)
+    found = [(row.attempt, row.state, row.exit_code) for row in world.rows(job)]
+    assert found == [(1, RunState.FAILED, 7), (2, RunState.SUCCEEDED, 0)]
+
+
+def test_p12_a_waiting_retry_follows_its_job(world: World) -> None:
+    node = world.add("a")
+    world.post(
+        retries=1,
+        retry_delay_seconds=120,
+        schedule="1 * * * *",
+        concurrency=Concurrency.ALLOW,
+    )
+    world.go(65)
+    node.end("failed", 1)
+    world.turn()
+    other = world.add("b")
+    workers.set_drained(world.database, "a", True, world.time.now, "admin")
+    world.go(150)
+    assert [launch.attempt for launch in other.processes.launched] == [2]
+    other.end()
+    world.go(5)
+    assert claims(world) == []
+
+
+# P15: removal
+
+
+def test_p15_no_retry_starts_after_a_removal_was_answered(world: World) -> None:
+    node = world.add("a")
+    job = world.post(retries=3, retry_delay_seconds=30)
+    world.go(65)
+    node.end("failed", 1)
+    world.turn()
+    remove(world, job)
+    world.time.now += 40
+    for _ in range(3):
+        node.turn()  # and no leader has withdrawn it yet
+    assert [launch.attempt for launch in node.processes.launched] == [1]
+
+
+def test_p15_a_removal_while_a_retry_waits_leaves_nothing(world: World) -> None:
+    node = world.add("a")
+    job = world.post(retries=3, retry_delay_seconds=3600)
+    world.go(65)
+    node.end("failed", 1)
+    world.turn()
+    remove(world, job)
+    world.go(60)
+    assert claims(world) == []
+    assert world.app.exists(paths.fence(Slot(job))) is None
+    assert [row.state for row in world.rows(job)] == [RunState.FAILED]
+
+
+def test_p15_a_removal_while_it_runs_is_recorded_and_leaves_nothing(world: World) -> None:
+    node = world.add("a")
+    job = world.post()
+    world.go(65)
+    remove(world, job)
+    world.go(10)
+    node.end()
+    world.go(60)
+    assert claims(world) == []
+    assert world.app.exists(paths.fence(Slot(job))) is None
+    assert [row.state for row in world.rows(job)] == [RunState.SUCCEEDED]
+
+
+# Jobs on all, one-shots, drained workers
+
+
+def test_a_job_on_all_runs_again_on_a_worker_that_was_resumed(world: World) -> None:
+    for name in ("a", "n.example.org"):
+        world.add(name)
+    job = world.post(placement=Placement({}, "all"))
+    world.go(5)
+    workers.set_drained(world.database, "n.example.org", True, world.time.now, "admin")
+    world.go(20)
+    assert fence(world, Slot(job, "n.example.org")).holder is None
+    workers.set_drained(world.database, "n.example.org", False, world.time.now, "admin")
+    world.go(100)
+    assert world.nodes["a"].processes.launched
+    assert world.nodes["n.example.org"].processes.launched
+
+
+def test_a_worker_with_dots_in_its_name_is_lost_like_any_other(world: World) -> None:
+    node = world.add("n.example.org")
+    world.add("b")
+    job = world.post(placement=Placement({}, "all"))
+    world.go(65)
+    assert node.processes.launched
+    world.lose(node.name)
+    world.go(40)
+    states = {row.worker: row.state for row in world.rows(job)}
+    assert states["n.example.org"] is RunState.LOST
+
+
+def test_a_one_shot_that_is_over_stands_nowhere(world: World) -> None:
+    node = world.add("a")
+    job = world.post(schedule="@at 2027-01-15T08:02:00Z")
+    world.go(130)
+    node.end()
+    world.go(70)
+    assert world.status(job) == "finished"
+    assert world.holders(job) == []
+    assert world.app.exists(paths.fence(Slot(job))) is None
+
+
+def test_a_one_shot_in_error_keeps_its_retries(world: World) -> None:
+    node = world.add("a")
+    job = world.post(schedule="@at 2027-01-15T08:02:00Z", retries=1, retry_delay_seconds=120)
+    world.go(125)
+    node.end("failed", 1)
+    world.go(60)
+    assert world.status(job) == "error"
+    world.go(90)
+    node.end()
+    world.go(70)
+    assert world.status(job) == "finished"
+    assert [row.state for row in world.rows(job)] == [RunState.FAILED, RunState.SUCCEEDED]
+    assert world.app.exists(paths.fence(Slot(job))) is None
+
+
+# The database away, and what should never happen
+
+
+def test_jobs_of_a_lost_worker_move_while_the_database_is_away(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.add("a")
+    world.add("b")
+    job = world.post()
+    world.turn()
+    first = holder_of(world, job)
+    world.lose(first.name)
+
+    def away(*_: object, **__: object) -> None:
+        raise DatabaseUnavailable("no database")
+
+    for module, names in (
+        (workers, ("save_seen", "drained", "save_places")),
+        (jobs, ("jobs_after", "get_jobs")),
+        (runs, ("record_runs",)),
+    ):
+        for name in names:
+            monkeypatch.setattr(module, name, away)
+    for _ in range(10):
+        world.time.now += 5
+        with pytest.raises(DatabaseUnavailable):
+            world.manager._leader.step()
+    (other,) = world.nodes.values()
+    other.turn()
+    assert world.holders(job) == [other.name]
+
+
+def test_the_row_of_a_job_names_its_worker_even_if_a_leader_died_in_between(world: World) -> None:
+    world.add("a")
+    job = world.post()
+    world.turn()
+    workers.save_places(world.database, {job: "elsewhere"})
+    world.go(35)
+    row = jobs.get_job(world.database, job)
+    assert row is not None
+    assert row.worker == "a"
+
+
+def test_a_job_held_by_a_run_of_which_nothing_is_left_is_freed(world: World) -> None:
+    node = world.add("a")
+    world.post()
+    world.go(65)
+    (claim,) = claims(world)
+    path = f"{paths.runs('a')}/{claim}"
+    world.app.delete(paths.owner(path))
+    world.app.delete(path)
+    node.processes.running.clear()
+    world.go(90)
+    assert len(node.processes.launched) >= 2
+
+
+def test_a_failed_fetch_that_nobody_foresaw_ends_the_run(world: World) -> None:
+    node = world.add("a")
+    job = world.post(type=JobType.SCRIPT, sha256="0" * 64, schedule="1 * * * *")
+
+    def broken(spec: object) -> None:
+        raise OSError("a disk that is not there")
+
+    node.lifecycle._fetch = broken  # type: ignore[assignment]
+    world.go(70)
+    world.until(lambda: bool(world.rows(job)))
+    assert [row.state for row in world.rows(job)] == [RunState.FAILED]
+    assert "disk" in (world.rows(job)[0].reason or "")
