@@ -87,6 +87,9 @@ class Claims:
             return False
         claim = replace(opened.claim, nonce=self._new_id(), not_before=None)
         fence = held.fence
+        if opened.claim.not_before is not None:
+            # It starts now, by the right and the spec of now.
+            claim = replace(claim, epoch=fence.epoch, revision=held.spec.revision)
         if held.spec.concurrency is not Concurrency.ALLOW:
             fence = replace(fence, active=opened.key)
         owner = paths.owner(opened.path)

@@ -11,11 +11,9 @@ import pytest
 
 from dcron_app.api.announce import close_fences
 from dcron_common import paths
-from dcron_common.coordinator.contract import Operation
 from dcron_common.db import jobs, runs, workers
 from dcron_common.errors import (
     ConnectionLost,
-    CoordinatorError,
     DatabaseUnavailable,
     LaunchError,
 )
@@ -23,6 +21,7 @@ from dcron_common.job import Concurrency, JobType, Placement
 from dcron_common.paths import Slot
 from dcron_common.protocol import Fence
 from dcron_common.run import RunState
+from tests.integration.faults import lose_answers
 from tests.integration.world import START, Node, World
 
 
@@ -45,32 +44,6 @@ def remove(world: World, job: int) -> None:
     """As the API does it."""
     row, _ = jobs.remove_job(world.database, job, world.time.now, "admin")
     close_fences(world.app, row)
-
-
-Outcome = list[list[object] | CoordinatorError]
-
-
-def lose_answers(node: Node, number: int, *, done: bool, syncs: bool = True) -> None:
-    """The answers of the next transactions are lost: they are carried out or not, and a sync
-    after them works or fails as well."""
-    session = node.session
-    commit, sync, left = session.commit_many, session.sync, [number]
-
-    def losing(transactions: Sequence[Sequence[Operation]]) -> Outcome:
-        if not left[0]:
-            return commit(transactions)  # type: ignore[return-value]
-        left[0] -= 1
-        if done:
-            commit(transactions)
-        return [ConnectionLost("the answer was lost") for _ in transactions]
-
-    def failing(path: str = "/") -> None:
-        session.sync = sync  # type: ignore[method-assign]
-        raise ConnectionLost("and this one too")
-
-    session.commit_many = losing  # type: ignore[method-assign, assignment]
-    if not syncs:
-        session.sync = failing  # type: ignore[method-assign]
 
 
 # P1, P4: a worker that comes back

@@ -1,0 +1,34 @@
+"""What goes wrong between a worker and the coordination service."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from dcron_common.coordinator.contract import Operation
+from dcron_common.errors import ConnectionLost, CoordinatorError
+from tests.integration.world import Node
+
+Outcome = list[list[object] | CoordinatorError]
+
+
+def lose_answers(node: Node, number: int, *, done: bool, syncs: bool = True) -> None:
+    """The answers of the next transactions are lost: they are carried out or not, and a sync
+    after them works or fails as well."""
+    session = node.session
+    commit, sync, left = session.commit_many, session.sync, [number]
+
+    def losing(transactions: Sequence[Sequence[Operation]]) -> Outcome:
+        if not left[0]:
+            return commit(transactions)  # type: ignore[return-value]
+        left[0] -= 1
+        if done:
+            commit(transactions)
+        return [ConnectionLost("the answer was lost") for _ in transactions]
+
+    def failing(path: str = "/") -> None:
+        session.sync = sync  # type: ignore[method-assign]
+        raise ConnectionLost("and this one too")
+
+    session.commit_many = losing  # type: ignore[method-assign, assignment]
+    if not syncs:
+        session.sync = failing  # type: ignore[method-assign]

@@ -1,0 +1,250 @@
+"""The protocol under random interleavings: fires, moves, losses, restarts, removals, lost answers.
+
+After every step: nothing was launched twice, nothing lives beside itself, epochs only rise,
+nothing starts after a removal. In the end, when all are well again: nothing is open or `running`.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from pathlib import Path
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from dcron_app.api.announce import close_fences
+from dcron_app.manager.main import Manager
+from dcron_common import paths, timing
+from dcron_common.db import jobs, workers
+from dcron_common.errors import ConnectionLost
+from dcron_common.job import Concurrency, OnWorkerLoss
+from dcron_common.protocol import Fence
+from dcron_common.run import RunState
+from dcron_worker.runner.model import Launch
+from tests.integration.faults import lose_answers
+from tests.integration.world import Node, World
+
+NAMES = ("a", "b", "n.example.org")
+NODES = st.sampled_from(NAMES)
+
+
+class Protocol(RuleBasedStateMachine):
+    """Each rule is something that happens; hypothesis chooses the order."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.folder = Path(tempfile.mkdtemp())
+        self.world = World(self.folder)
+        self.all: dict[str, Node] = {}
+        self.lost_at: dict[str, float] = {}
+        self.overlapping: set[int] = set()
+        self.removed_at: dict[int, float] = {}
+        self.launched: list[tuple[float, str, Launch]] = []
+        self.seen: dict[str, int] = {}
+
+    @initialize()
+    def begin(self) -> None:
+        for name in NAMES:
+            self.all[name] = self.world.add(name)
+        self.post(Concurrency.FORBID, OnWorkerLoss.RERUN, 1, "* * * * *")
+        self.post(Concurrency.ALLOW, OnWorkerLoss.RERUN, 0, "* * * * *")
+        self.post(Concurrency.FORBID, OnWorkerLoss.FAIL, 2, "* * * * *")
+        self.all_turn(list(NAMES))
+
+    # -- what happens
+
+    @rule(
+        concurrency=st.sampled_from([Concurrency.FORBID, Concurrency.ALLOW]),
+        loss=st.sampled_from(list(OnWorkerLoss)),
+        retries=st.integers(0, 2),
+        schedule=st.sampled_from(["* * * * *", "*/2 * * * *"]),
+    )
+    def post(
+        self, concurrency: Concurrency, loss: OnWorkerLoss, retries: int, schedule: str
+    ) -> None:
+        job = self.world.post(
+            concurrency=concurrency,
+            on_worker_loss=loss,
+            retries=retries,
+            retry_delay_seconds=20,
+            schedule=schedule,
+        )
+        if concurrency is Concurrency.ALLOW:
+            self.overlapping.add(job)
+
+    @rule(data=st.data())
+    def remove(self, data: st.DataObject) -> None:
+        live = [row.id for row in jobs.all_jobs(self.world.database, live=True)]
+        if live:
+            row, _ = jobs.remove_job(
+                self.world.database, data.draw(st.sampled_from(live)), self.world.time.now, "x"
+            )
+            close_fences(self.world.app, row)
+            self.removed_at[row.id] = self.world.time.now
+
+    @rule(seconds=st.sampled_from([1, 4, 10, 35, 61]))
+    def time_passes(self, seconds: int) -> None:
+        self.world.time.now += seconds
+        for name, since in self.lost_at.items():
+            if self.world.time.now >= since + timing.LEASE:
+                self._guard(self.all[name])
+
+    def _guard(self, node: Node) -> None:
+        """The launcher ends leased runs when their lease has passed."""
+        for run_id in list(node.processes.running):
+            if run_id not in node.processes.ends:
+                node.processes.end("lost", None)
+
+    @rule(order=st.permutations(NAMES))
+    def all_turn(self, order: list[str]) -> None:
+        self.leader_turns()
+        for name in order:
+            self.worker_turns(name)
+
+    @rule(order=st.permutations(NAMES), late=st.integers(0, 3))
+    def a_minute_begins(self, order: list[str], late: int) -> None:
+        self.time_passes(int(60 - self.world.time.now % 60) + late)
+        self.all_turn(order)
+
+    @rule(name=NODES)
+    def worker_turns(self, name: str) -> None:
+        if name in self.lost_at:
+            return
+        try:
+            self.all[name].turn()
+        except ConnectionLost:
+            self.all[name].daemon._changed = True
+        self._note(name)
+
+    @rule()
+    def leader_turns(self) -> None:
+        self.world.manager._leader.step()
+
+    @rule(name=NODES, state=st.sampled_from(["succeeded", "failed"]))
+    def a_process_ends(self, name: str, state: str) -> None:
+        node = self.all[name]
+        if any(run_id not in node.processes.ends for run_id in node.processes.running):
+            node.end(state, 0 if state == "succeeded" else 1)
+
+    @rule(name=NODES)
+    def a_daemon_restarts(self, name: str) -> None:
+        if name not in self.lost_at:
+            self.all[name].build()
+
+    @rule(name=NODES)
+    def a_session_ends(self, name: str) -> None:
+        """The worker was cut off for a session's time: its lease ended before that."""
+        if name not in self.lost_at:
+            node = self.all[name]
+            self.lost_at[name] = self.world.time.now - timing.SESSION
+            self._guard(node)
+            self.world.ensemble.expire(node.session.session_id)
+
+    @precondition(lambda self: bool(self.lost_at))
+    @rule(data=st.data())
+    def a_worker_comes_back(self, data: st.DataObject) -> None:
+        name = data.draw(st.sampled_from(sorted(self.lost_at)))
+        del self.lost_at[name]
+        self.all[name].come_back()
+
+    @rule(name=NODES, done=st.booleans(), syncs=st.booleans())
+    def answers_will_be_lost(self, name: str, done: bool, syncs: bool) -> None:
+        if name not in self.lost_at:
+            lose_answers(self.all[name], 1, done=done, syncs=syncs)
+
+    @rule()
+    def another_leads(self) -> None:
+        world = self.world
+        world.ensemble.expire(world.app.session_id)
+        world.app.start(1)
+        world.manager = Manager("m2", world.app, world.database, world.time.clock())
+
+    @rule(name=NODES, drained=st.booleans())
+    def a_worker_is_steered(self, name: str, drained: bool) -> None:
+        workers.set_drained(self.world.database, name, drained, self.world.time.now, "x")
+
+    # -- what must hold
+
+    def _note(self, name: str) -> None:
+        launched = self.all[name].processes.launched
+        for launch in launched[self.seen.get(name, 0) :]:
+            self.launched.append((self.world.time.now, name, launch))
+        self.seen[name] = len(launched)
+
+    @invariant()
+    def nothing_was_launched_twice(self) -> None:
+        keys = [(one.job_id, one.key, one.attempt) for _, _, one in self.launched]
+        assert len(keys) == len(set(keys)), keys
+
+    @invariant()
+    def nothing_lives_beside_itself(self) -> None:
+        living: dict[tuple[int, str], list[str]] = {}
+        for name, node in self.all.items():
+            for run_id, launch in node.processes.running.items():
+                if run_id not in node.processes.ends:
+                    line = launch.key if launch.job_id in self.overlapping else ""
+                    living.setdefault((launch.job_id, line), []).append(name)
+        assert all(len(names) == 1 for names in living.values()), living
+
+    @invariant()
+    def epochs_only_rise(self) -> None:
+        highest: dict[int, int] = {}
+        for _, _, launch in self.launched:
+            assert launch.epoch >= highest.get(launch.job_id, 0), launch
+            highest[launch.job_id] = launch.epoch
+
+    @invariant()
+    def nothing_starts_after_its_removal(self) -> None:
+        for moment, _, launch in self.launched:
+            assert moment <= self.removed_at.get(launch.job_id, moment), launch
+
+    def teardown(self) -> None:
+        try:
+            self._all_are_well_again()
+            self._check_the_end()
+        finally:
+            self.world.ensemble.close()
+            self.world.database.close()
+            shutil.rmtree(self.folder)
+
+    def _all_are_well_again(self) -> None:
+        for name in sorted(self.lost_at):
+            self.all[name].come_back()
+        for row in list(jobs.all_jobs(self.world.database, live=True)):
+            row, _ = jobs.remove_job(self.world.database, row.id, self.world.time.now, "x")
+            close_fences(self.world.app, row)
+        for _ in range(30):
+            self.world.time.now += 5
+            for node in self.all.values():
+                while any(run not in node.processes.ends for run in node.processes.running):
+                    node.end()
+                try:
+                    node.turn()
+                except ConnectionLost:
+                    node.daemon._changed = True
+            self.world.manager._leader.step()
+
+    def _check_the_end(self) -> None:
+        app = self.world.app
+        for worker in app.children(paths.RUNS):
+            assert app.children(paths.runs(worker)) == []
+            assert app.children(paths.tasks(worker)) == []
+        for shard in paths.fence_shards():
+            for name in app.children(shard):
+                raise AssertionError(Fence.decode(app.get(f"{shard}/{name}").data))
+        for row in jobs.all_jobs(self.world.database):
+            found = self.world.rows(row.id)
+            assert all(run.state is not RunState.RUNNING for run in found), found
+        for node in self.all.values():
+            assert not node.processes.running, node.processes.running
+
+
+Protocol.TestCase.settings = settings(
+    max_examples=40,
+    stateful_step_count=40,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+)
+TestProtocol = Protocol.TestCase
