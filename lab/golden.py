@@ -23,11 +23,10 @@ BARE = (
     "python3-minimal",
     "python3-apt",
     "iproute2",
-    "cron",
     "sudo",
     "ca-certificates",
 )
-# What runs on a bare Debian host; whatever else a package enabled is switched off again.
+# What a Debian host runs by itself; whatever else a package enabled is switched off again.
 KEPT_UNITS = (
     "cron.service",
     "getty@.service",
