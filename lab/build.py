@@ -11,6 +11,7 @@ def up(name: str, wanted: str | None, bare: bool) -> None:
     """Bring up the lab `name` with the hosts in `wanted` ("ctl1,node1"), or those that it has."""
     hosts = names.parse_hosts(wanted) if wanted else []
     machine.install_packages()
+    golden.clean()
     lab = _existing(name)
     kind = "bare" if bare else "golden"
     if lab is None:

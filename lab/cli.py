@@ -110,6 +110,7 @@ def _carry_out(options: argparse.Namespace, name: str) -> int:
 
 
 def _down(name: str) -> None:
+    golden.clean()
     if teardown.leftovers(name):
         teardown.take_down(name)
     else:

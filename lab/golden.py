@@ -3,6 +3,9 @@
 Two kinds: `bare` is a minimal Debian with sshd, as a new production machine; `golden` has the
 packages of the cluster installed besides. A base stands under the hash of what it is made of and
 appears by a rename, so a base that is there is whole.
+
+A build that is interrupted, be it by SIGKILL, ends with all its processes and mounts. Its files
+stay until the next `up` or `down`; who holds the lock `base` knows that no builder lives.
 """
 
 import hashlib
@@ -43,6 +46,16 @@ MASKED_UNITS = (
     "systemd-networkd-wait-online.service",
 )
 _KEEP_BASES = 4
+_UNFINISHED = ".building-*"
+
+# In front of a command: it ends with the process that started it, and with it every process and
+# mount that it made, since these are in namespaces of its own. The first process there is a shell
+# that waits for the orphans of the others.
+CONTAINED = (
+    *("setpriv", "--pdeathsig", "KILL"),
+    *("unshare", "--mount", "--pid", "--fork", "--kill-child=KILL", "--mount-proc"),
+    *("/bin/sh", "-c", '"$@"; exit $?', "build"),
+)
 
 
 def packages(kind: str) -> list[str]:
@@ -85,6 +98,7 @@ def _build(kind: str, base: Path) -> None:
     sources.write_text(machine.apt_sources())
     log = names.CACHE / f"{kind}.log"
     command = [
+        *CONTAINED,
         "mmdebstrap",
         "--variant=apt",
         "--dpkgopt=force-unsafe-io",
@@ -99,6 +113,23 @@ def _build(kind: str, base: Path) -> None:
         about = {"kind": kind, "packages": packages(kind)}
         (building / "about.json").write_text(json.dumps(about, indent=1) + "\n")
         building.rename(base)
+
+
+def clean() -> None:
+    """Remove what interrupted builds left; a build that goes on is left alone."""
+    if not any(names.CACHE.glob(_UNFINISHED)):
+        return
+    with state.lock("base", wait=False) as alone:
+        if alone:
+            _remove_unfinished()
+
+
+def _remove_unfinished() -> None:
+    """Only for the holder of the lock `base`."""
+    for leftover in names.CACHE.glob(_UNFINISHED):
+        say(f"          remove what an interrupted build left: {leftover}")
+        mounts.unmount_below(leftover)
+        shutil.rmtree(leftover)
 
 
 def _settle(root: Path) -> None:
@@ -131,9 +162,7 @@ def units_to_disable(listed: str) -> list[str]:
 
 def _prune() -> None:
     """Remove interrupted builds, and the bases that were not used for longest."""
-    for leftover in names.CACHE.glob(".building-*"):
-        mounts.unmount_below(leftover)
-        shutil.rmtree(leftover)
+    _remove_unfinished()
     used = {lab.base for lab in state.every().values()}
     bases = sorted(names.CACHE.glob("[0-9a-f]*"), key=lambda each: each.stat().st_mtime)
     bases = [base for base in bases if base.is_dir()]

@@ -15,6 +15,7 @@ from lab import names
 from lab.errors import LabError, NotFound
 
 VERSION = 1
+LOCKS = Path("/run/lock")
 
 
 @dataclass
@@ -110,19 +111,34 @@ def every() -> dict[str, Lab]:
 
 
 @contextmanager
-def lock(name: str) -> Iterator[None]:
-    """Hold the lock file `name`; it is removed afterwards, so that nothing is left behind."""
-    file = Path("/run/lock") / f"dcron-lab-{name}"
+def lock(name: str, wait: bool = True) -> Iterator[bool]:
+    """Hold the lock file `name`; it is removed afterwards, so that nothing is left behind.
+
+    Yields whether it is held: always, unless `wait` is false and another process has it. The
+    kernel takes it from a process that dies.
+    """
+    file = LOCKS / f"dcron-lab-{name}"
     file.parent.mkdir(parents=True, exist_ok=True)
-    while True:
-        descriptor = os.open(file, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        # Another holder may have removed the file while this one waited for it.
-        if file.exists() and file.stat().st_ino == os.fstat(descriptor).st_ino:
-            break
-        os.close(descriptor)
+    descriptor = _locked(file, wait)
+    if descriptor is None:
+        yield False
+        return
     try:
-        yield
+        yield True
     finally:
         file.unlink()
+        os.close(descriptor)
+
+
+def _locked(file: Path, wait: bool) -> int | None:
+    while True:
+        descriptor = os.open(file, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except BlockingIOError:
+            os.close(descriptor)
+            return None
+        # Another holder may have removed the file while this one waited for it.
+        if file.exists() and file.stat().st_ino == os.fstat(descriptor).st_ino:
+            return descriptor
         os.close(descriptor)

@@ -40,3 +40,16 @@ def test_a_saved_lab_is_found_and_an_unreadable_one_is_as_none(
 def test_an_unknown_host_is_named_with_those_that_there_are() -> None:
     with pytest.raises(NotFound, match=r"no host 'node9'; it has ctl1"):
         LAB.known(["ctl1", "node9"])
+
+
+def test_a_lock_that_another_has_is_not_waited_for_where_that_is_asked(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(state, "LOCKS", tmp_path)
+    with state.lock("base") as mine:
+        assert mine
+        with state.lock("base", wait=False) as theirs:
+            assert not theirs
+    with state.lock("base", wait=False) as again:
+        assert again
+    assert list(tmp_path.iterdir()) == []
