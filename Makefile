@@ -8,6 +8,8 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.made-from
 LOCK := requirements-dev.lock
 STAGE := bin/stage
+# Targets have an order: root is asked for before the venv is made, stages share two cores.
+.NOTPARALLEL:
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -15,11 +17,11 @@ help: ## list the targets
 venv: $(STAMP) ## make .venv with everything in it, pinned by a lock file with hashes
 
 $(STAMP): $(LOCK) setup.py bin/make-venv
-	@bin/make-venv $(VENV) $(LOCK)
+	@$(STAGE) venv bin/make-venv $(VENV) $(LOCK)
 	@touch $@
 
 demo: venv ## embedded mode: post a command, a script and a binary with curl, wait until they ran
-	@bin/demo
+	@$(STAGE) demo bin/demo
 
 check: venv ## the fast part: ruff, mypy, unit tests
 	@$(STAGE) ruff $(BIN)/ruff check .
@@ -28,7 +30,7 @@ check: venv ## the fast part: ruff, mypy, unit tests
 	@$(STAGE) unit $(BIN)/python -m pytest -q tests/unit
 
 test: check ## all tests; as root, those on lab hosts too: the lab itself, the whole stack
-	@bin/test-packages
+	@$(STAGE) packages bin/test-packages
 	@$(STAGE) contract $(BIN)/python -m pytest -q tests/contract
 	@$(STAGE) integration $(BIN)/python -m pytest -q tests/integration
 	@$(STAGE) roles bin/lint-roles
@@ -38,13 +40,16 @@ test: check ## all tests; as root, those on lab hosts too: the lab itself, the w
 cluster-test: venv ## ask the deployed lab what the cluster promises (after make lab; cuts power)
 	@bin/cluster-test tests/system/test_cluster.py tests/system/test_failover.py
 
-lab: venv ## boot five hosts and deploy the cluster on them (root)
+lab: root venv ## boot five hosts and deploy the cluster on them (root)
 	@bin/lab up
 	@$(STAGE) deploy bin/deploy-lab
 	@bin/lab write-env
 
-molecule: venv ## the whole stack from nothing: deploy, idempotence, verify, faults (root)
+molecule: root venv ## the whole stack from nothing: deploy, idempotence, verify, faults (root)
 	@$(STAGE) molecule bin/molecule-test
+
+root:
+	@bin/need-root
 
 lab-down: ## remove the lab and all that it made
 	@bin/lab down
@@ -52,4 +57,4 @@ lab-down: ## remove the lab and all that it made
 lock: venv ## pin the dependencies anew
 	@bin/make-locks $(BIN)
 
-.PHONY: help venv demo check test cluster-test lab molecule lab-down lock
+.PHONY: help venv demo check test cluster-test lab molecule root lab-down lock
