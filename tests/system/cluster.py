@@ -25,6 +25,7 @@ HOSTS = ("ctl1", "ctl2", "ctl3", "node1", "node2")
 CONTROL = HOSTS[:3]
 NEVER = "0 0 1 1 *"  # due on one minute of the year
 _CRONTAB = re.compile(r"dcron job ([0-9]+)")
+_LEADS = re.compile(r"manager=(\S+) leads with epoch ([0-9]+)")
 
 needs_cluster = pytest.mark.skipif(
     any(not os.environ.get(name) for name in ("DCRON_URL", "DCRON_TOKEN", "DCRON_CA")),
@@ -116,6 +117,37 @@ def crontabs(hosts: Iterable[str] = HOSTS) -> dict[str, set[str]]:
 def hosts_with_job(job_id: str, hosts: Iterable[str] = HOSTS) -> list[str]:
     """The hosts in whose /etc/cron.d the job stands."""
     return [host for host, ids in crontabs(hosts).items() if job_id in ids]
+
+
+def zookeeper_leader() -> str:
+    """The control host whose ZooKeeper leads: the leader alone listens for followers."""
+    listening = "ss --no-header --listening --tcp --numeric 'sport = :2888'"
+    leading = [host for host in CONTROL if lab("exec", host, listening, seconds=30).strip()]
+    assert len(leading) == 1, f"on port 2888 listen: {leading}"
+    return leading[0]
+
+
+def manager_leader() -> str:
+    """The control host whose manager leads: of all that ever said so, the one of the highest
+    epoch, which every new leader raises."""
+    line = (
+        "journalctl --no-pager --output=cat --unit=dcron-manager"
+        " | grep ' leads with epoch ' | tail -n 1"
+    )
+    said = [_LEADS.search(lab("exec", host, line, seconds=30)) for host in CONTROL]
+    epochs = {int(found[2]): found[1] for found in said if found}
+    assert epochs, "no manager says in its journal that it leads: has its message changed?"
+    leader = epochs[max(epochs)]
+    assert leader in CONTROL, leader
+    return leader
+
+
+def leaders() -> dict[str, list[str]]:
+    """Control host to what it leads now: "ZooKeeper", "manager", both, nothing."""
+    led: dict[str, list[str]] = {host: [] for host in CONTROL}
+    led[zookeeper_leader()].append("ZooKeeper")
+    led[manager_leader()].append("manager")
+    return led
 
 
 class Cluster:
