@@ -19,6 +19,8 @@ _PROGRAMS = {
     "ssh": "openssh-client",
     "ssh-keygen": "openssh-client",
     "nsenter": "util-linux",
+    "setpriv": "util-linux",
+    "unshare": "util-linux",
 }
 
 _DEFAULT_SOURCES = f"""\
