@@ -38,7 +38,6 @@ class ApiConfig:
     """`listen` is `address:port`; both TLS files, or neither (then on loopback only)."""
 
     listen: str
-    public_url: str
     tls_certificate: Path | None = None
     tls_key: Path | None = None
     processes: int = 2
@@ -173,7 +172,6 @@ def _cluster(table: Table) -> ClusterConfig:
 def _api(table: Table) -> ApiConfig:
     config = ApiConfig(
         listen=table.text("listen", "0.0.0.0:30000"),  # noqa: S104  # it is behind TLS and tokens
-        public_url=_url(table, "public_url", table.text("public_url")),
         tls_certificate=table.optional_path("tls_certificate"),
         tls_key=table.optional_path("tls_key"),
         processes=table.integer("processes", 1, 64, 2),

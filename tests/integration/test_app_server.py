@@ -23,7 +23,6 @@ CONFIG = """
 [cluster]
 [api]
 listen = "127.0.0.1:{port}"
-public_url = "https://127.0.0.1:{port}"
 tls_certificate = "{certificate}"
 tls_key = "{key}"
 processes = 1

@@ -16,7 +16,6 @@ name = "dcron"
 timezone = "Europe/Riga"
 [api]
 listen = "0.0.0.0:30000"
-public_url = "https://10.77.1.100/"
 tls_certificate = "/etc/dcron/api.crt"
 tls_key = "/etc/dcron/api.key"
 processes = 3
@@ -65,7 +64,6 @@ def app(tmp_path: Path, text: str) -> AppConfig:
 def test_app_toml_becomes_typed_sections(tmp_path: Path) -> None:
     config = app(tmp_path, APP)
     assert config.cluster.timezone == "Europe/Riga"
-    assert config.api.public_url == "https://10.77.1.100"
     assert config.api.processes == 3
     assert config.database.kind == "mariadb"
     assert config.database.hosts == ("10.77.1.100:3307",)
@@ -133,8 +131,8 @@ def test_labels_and_lists_cannot_be_changed_into_a_wrong_type(tmp_path: Path) ->
         ("0.0.0.0:30000", "localhost", "api.listen"),
         ("0.0.0.0:30000", "0.0.0.0:70000", "api.listen"),
         ("0.0.0.0:30000", "0.0.0.0:0", "api.listen"),
-        ("https://10.77.1.100/", "ftp://x", "api.public_url"),
-        ("https://10.77.1.100/", "https://x:abc", "api.public_url"),
+        ("https://10.77.1.11:8080", "ftp://x", "object_store.endpoint"),
+        ("https://10.77.1.11:8080", "https://x:abc", "object_store.endpoint"),
         ('tls_key = "/etc/dcron/api.key"\n', "", "api.tls_key"),
         (
             'tls_certificate = "/etc/dcron/api.crt"\ntls_key = "/etc/dcron/api.key"\n',
