@@ -57,6 +57,8 @@ def open_services(config: AppConfig) -> Services:
         settings=Settings(
             timezone=config.cluster.timezone,
             max_executable_bytes=config.api.max_executable_bytes,
+            body_seconds=config.api.body_seconds,
+            large_bodies=max(1, config.api.threads // 4),  # the other threads serve the rest
         ),
     )
 

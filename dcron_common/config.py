@@ -35,13 +35,17 @@ class ClusterConfig:
 
 @dataclass(frozen=True, slots=True)
 class ApiConfig:
-    """`listen` is `address:port`; both TLS files, or neither (then on loopback only)."""
+    """`listen` is `address:port`; both TLS files, or neither (then on loopback only).
+    `idle_seconds`: how long a client may say nothing, and take for a handshake or for its headers;
+    `body_seconds`: how long a small body may take to arrive, a large one in proportion."""
 
     listen: str
     tls_certificate: Path | None = None
     tls_key: Path | None = None
     processes: int = 2
     threads: int = 8
+    idle_seconds: int = 20
+    body_seconds: int = 60
     max_executable_bytes: int = 67_108_864
 
 
@@ -176,6 +180,8 @@ def _api(table: Table) -> ApiConfig:
         tls_key=table.optional_path("tls_key"),
         processes=table.integer("processes", 1, 64, 2),
         threads=table.integer("threads", 1, 256, 8),
+        idle_seconds=table.integer("idle_seconds", 1, 600, 20),
+        body_seconds=table.integer("body_seconds", 1, 3600, 60),
         max_executable_bytes=table.integer("max_executable_bytes", 1024, 2**30, 67_108_864),
     )
     table.close()

@@ -12,7 +12,7 @@ from bottle import Bottle, HTTPResponse, request
 
 from dcron_app.api import auth
 from dcron_app.api.announce import announce, close_fences
-from dcron_app.api.body import body_limit, read_json
+from dcron_app.api.body import Bodies
 from dcron_app.api.errors import Problem, unavailable
 from dcron_app.api.reply import JSON, MAX_PAGE, array, encoded, number, reply
 from dcron_app.api.serialize import job_json, run_json
@@ -20,6 +20,7 @@ from dcron_app.api.services import Services
 from dcron_app.api.validation import check_job
 from dcron_common.db import jobs
 from dcron_common.db.jobs import JobRow
+from dcron_common.db.users import Principal
 from dcron_common.errors import CoordinatorError
 from dcron_common.ids import ulid
 
@@ -30,10 +31,11 @@ _DEFAULT_RUNS = 100
 
 
 class Jobs:
-    """The resource; one object for all requests, without state of its own."""
+    """The resource; one object for all requests."""
 
     def __init__(self, services: Services) -> None:
         self._services = services
+        self._bodies = Bodies(services)
 
     def install(self, app: Bottle) -> None:
         """Add the routes."""
@@ -88,11 +90,13 @@ class Jobs:
 
     def create(self) -> HTTPResponse:
         """Check, store the file, commit, announce; acknowledged from the commit on."""
-        services = self._services
         user = auth.writer(request.environ)
-        settings, now = services.settings, services.clock.wall()
-        body = read_json(request.environ, body_limit(settings.max_executable_bytes))
-        accepted = check_job(body, user, settings, now, ulid(now))
+        with self._bodies.json(request.environ) as body:
+            return self._made(body, user)
+
+    def _made(self, body: dict[str, Any], user: Principal) -> HTTPResponse:
+        services, now = self._services, self._services.clock.wall()
+        accepted = check_job(body, user, services.settings, now, ulid(now))
         if accepted.file is not None:
             services.object_store.put(accepted.job.spec.executable, accepted.file)
         # Not `now`: the file may have taken its time, and the first minute is after the commit.
