@@ -1,18 +1,20 @@
 """The WSGI application: routes, and what holds for all of them.
 
 The order of refusals: 401 before anything else is told, then 404 and 405, 403 for those who may
-only read, 411, 413, 415, 400, 422, and 403 for what a user may not ask for.
+only read, 411, 413, 415, 503 where no place for a large body is free, 408, 400, 422, and 403 for
+what a user may not ask for. Every 401 and 403 is logged: who tries doors is to be seen.
 """
 
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
 from bottle import BaseRequest, Bottle, HTTPError, HTTPResponse, request, response
 
-from dcron_app.api.auth import authenticate
+from dcron_app.api.auth import authenticate, peer, raw_path, user_name
 from dcron_app.api.body import body_limit
 from dcron_app.api.errors import Problem, problem_of
 from dcron_app.api.health import Health
@@ -20,11 +22,16 @@ from dcron_app.api.jobs import Jobs
 from dcron_app.api.schedule import ScheduleResource
 from dcron_app.api.services import Services
 from dcron_app.api.workers import Workers
+from dcron_common.db.users import PREFIX
 from dcron_common.errors import DcronError
 
 log = logging.getLogger(__name__)
 
 Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
+
+_NOTHING = "there is nothing here; see docs/api.md for the paths"
+_TOKEN = re.compile(rf"{PREFIX}[A-Za-z0-9_-]{{8,}}")
+_SHOWN = 200  # characters of a path in a log line
 
 _HEADERS = [
     ("X-Content-Type-Options", "nosniff"),
@@ -56,8 +63,38 @@ def build(services: Services) -> Wsgi:
 def _admit(services: Services) -> None:
     try:
         authenticate(services, request.environ)
+        if not _is_readable(raw_path(request.environ)):
+            raise Problem(404, _NOTHING)
     except DcronError as error:
-        raise problem_of(error).response() from error
+        raise _answer(error) from error
+
+
+def _is_readable(raw: str) -> bool:
+    """Whether a path, its bytes in Latin-1 as WSGI has it, is UTF-8 without control characters.
+
+    bottle drops what is not, and its patterns take a newline at their end: one job, many names.
+    """
+    try:
+        return raw.encode("latin-1").decode().isprintable()
+    except UnicodeError:
+        return False
+
+
+def _answer(error: DcronError) -> HTTPResponse:
+    """The answer to an error; 401 and 403 are logged, without the query and without tokens."""
+    problem = problem_of(error)
+    if problem.status in (401, 403):
+        environ = request.environ
+        path = _TOKEN.sub("***", raw_path(environ))[:_SHOWN]
+        log.warning(
+            "refused status=%d peer=%s user=%s method=%a path=%a",
+            problem.status,
+            peer(environ),
+            user_name(environ) or "-",
+            request.method[:16],
+            path,
+        )
+    return problem.response()
 
 
 def _guarded(handler: Callable[..., Any]) -> Callable[..., Any]:
@@ -69,7 +106,7 @@ def _guarded(handler: Callable[..., Any]) -> Callable[..., Any]:
         except HTTPResponse:
             raise
         except DcronError as error:
-            raise problem_of(error).response() from error
+            raise _answer(error) from error
         except Exception:  # the top of a request: the client gets no detail, the log all
             log.exception("request failed method=%s path=%s", request.method, request.path)
             raise Problem(500, "the server failed; its log says why").response() from None
@@ -80,7 +117,7 @@ def _guarded(handler: Callable[..., Any]) -> Callable[..., Any]:
 def _from_bottle(error: HTTPError) -> str:
     """Bottle's own errors, that is unknown paths and methods, in our form."""
     details = {
-        404: "there is nothing here; see docs/api.md for the paths",
+        404: _NOTHING,
         405: f"this method is not for this path; use {error.headers.get('Allow')}",
     }
     if error.status_code >= 500:

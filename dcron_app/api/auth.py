@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import logging
 import re
 from typing import Any
@@ -21,7 +22,7 @@ _KEY = "dcron.principal"
 
 def authenticate(services: Services, environ: dict[str, Any]) -> None:
     """Put the request's principal into `environ`; Problem 401 if there is none."""
-    if environ.get("PATH_INFO") in PUBLIC:
+    if raw_path(environ) in PUBLIC:
         return
     match = _BEARER.fullmatch(environ.get("HTTP_AUTHORIZATION", "").strip())
     if match is None:
@@ -49,6 +50,29 @@ def principal(environ: dict[str, Any]) -> Principal:
     """Who makes the request that `authenticate` let in."""
     found: Principal = environ[_KEY]
     return found
+
+
+def user_name(environ: dict[str, Any]) -> str | None:
+    """The name of who makes a request; None if that is not known."""
+    found: Principal | None = environ.get(_KEY)
+    return None if found is None else found.name
+
+
+def peer(environ: dict[str, Any]) -> str:
+    """The address that a request comes from, for the log: the load balancer's word, which it puts
+    in the place of the client's, else the connection's other end; "unknown" if it is none."""
+    for key in ("HTTP_X_FORWARDED_FOR", "REMOTE_ADDR"):
+        try:
+            return str(ipaddress.ip_address(environ.get(key, "").strip()))
+        except ValueError:
+            continue
+    return "unknown"
+
+
+def raw_path(environ: dict[str, Any]) -> str:
+    """The path as it came, its bytes in Latin-1: bottle drops from its own what is not UTF-8."""
+    path: str = environ.get("bottle.raw_path", environ.get("PATH_INFO", ""))
+    return path
 
 
 def writer(environ: dict[str, Any]) -> Principal:

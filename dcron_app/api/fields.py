@@ -40,7 +40,7 @@ class LimitFields(_Strict):
     memory_bytes: int | None = Field(default=None, ge=2**20, le=2**50)
     cpu_percent: int | None = Field(default=None, ge=1, le=102_400)
     processes: int | None = Field(default=None, ge=1, le=1_000_000)
-    output_bytes: int | None = Field(default=None, ge=0, le=2**40)
+    output_bytes: int | None = Field(default=None, ge=1, le=2**40)
 
 
 class JobFields(_Strict):
@@ -82,19 +82,23 @@ READ_ONLY = frozenset(
     }
 )
 
+_MAPS = ("labels", "environment")  # the objects whose keys are the user's own
+
 
 def field_of(location: tuple[int | str, ...]) -> str:
-    """A place in the request as people write it: `arguments[2]`, `limits.memory_bytes`."""
+    """A place in the request as people write it: `arguments[2]`, `limits.memory_bytes`; a key
+    that is empty shows as `""`."""
+    if len(location) > 2 and location[-1] == "[key]" and location[-3] in _MAPS:
+        location = location[:-1]  # pydantic's mark: it is the name, not the value, that is at fault
     path = ""
     for part in location:
-        if part in ("[key]", ""):  # the name itself is at fault; the parts before show which
-            continue
         if isinstance(part, int):
             path += f"[{part}]"
         else:
             # A key is the user's own text: shown in a form that no log or terminal acts upon.
             plain = part if part.isascii() and part.isprintable() else ascii(part)[1:-1]
-            path += f".{plain[:64]}" if path else plain[:64]
+            shown = plain[:64] or '""'
+            path += f".{shown}" if path else shown
     return path
 
 

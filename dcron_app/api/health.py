@@ -28,6 +28,12 @@ class Health:
     def __init__(self, services: Services) -> None:
         self._services = services
         self._store = _Remembered(services.object_store.ready, services.clock.boot)
+        checks: dict[str, Callable[[], None]] = {
+            "database": lambda: services.database.check(),
+            "coordinator": self._check_coordinator,
+            "object_store": self._store,
+        }
+        self._parts = {name: _Part(name, check) for name, check in checks.items()}
 
     def install(self, app: Bottle) -> None:
         """Add the routes."""
@@ -40,11 +46,7 @@ class Health:
 
     def ready(self) -> HTTPResponse:
         """Which dependencies are well, and whether the API can serve."""
-        parts = {
-            "database": _state(self._services.database.check),
-            "coordinator": _state(self._check_coordinator),
-            "object_store": _state(self._store),
-        }
+        parts = {name: part.state() for name, part in self._parts.items()}
         if parts["database"] != "ok":
             return reply({"status": "unready", **parts}, 503, {"Retry-After": "5"})
         well = all(state == "ok" for state in parts.values())
@@ -55,14 +57,32 @@ class Health:
             raise CoordinatorError("not connected")
 
 
-def _state(check: Callable[[], None]) -> str:
-    """What is told to anybody: which part is ill, but not why; that goes to the log."""
-    try:
-        check()
-    except DcronError as error:
-        log.warning("not well: %s: %s", type(error).__name__, error)
-        return "ill"
-    return "ok"
+class _Part:
+    """A dependency. What is told to anybody is whether it is ill, but not why; that goes to the
+    log, once for each change: load balancers ask several times a second."""
+
+    def __init__(self, name: str, check: Callable[[], None]) -> None:
+        self._name = name
+        self._check = check
+        self._lock = threading.Lock()
+        self._told = "ok"
+
+    def state(self) -> str:
+        """ "ok" or "ill", as of now."""
+        try:
+            self._check()
+        except DcronError as error:
+            if self._changed("ill"):
+                log.warning("%s is ill: %s: %s", self._name, type(error).__name__, error)
+            return "ill"
+        if self._changed("ok"):
+            log.info("%s is well again", self._name)
+        return "ok"
+
+    def _changed(self, state: str) -> bool:
+        with self._lock:
+            before, self._told = self._told, state
+        return before != state
 
 
 class _Remembered:

@@ -9,6 +9,7 @@ from typing import Any
 from bottle import Bottle, HTTPResponse, request
 
 from dcron_app.api.errors import invalid
+from dcron_app.api.fields import field_of
 from dcron_app.api.reply import number, reply
 from dcron_app.api.services import Services
 from dcron_common.schedule import ScheduleError, parse
@@ -38,7 +39,8 @@ class ScheduleResource:
         query = request.query
         unknown = [key for key in query if key not in _KEYS]
         if unknown:
-            raise invalid(*((key, f"is unknown; there are {', '.join(_KEYS)}") for key in unknown))
+            message = f"is unknown; there are {', '.join(_KEYS)}"
+            raise invalid(*((field_of((key,)), message) for key in unknown))
         if "expression" not in query:
             raise invalid(("expression", "is needed, such as expression=*/5+9-17+*+*+mon-fri"))
         count = number(query, "count", 1, MAX_COUNT, _COUNT) or _COUNT

@@ -16,6 +16,9 @@ ROUTES = [
     ("GET", "/"),
     ("GET", "/nothing/here"),
     ("GET", "/health/live/x"),
+    ("GET", "/health/live%0A"),
+    ("GET", "/health/live%FF"),
+    ("GET", "/jobs/1%0A"),
 ]
 
 
