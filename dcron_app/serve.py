@@ -5,8 +5,7 @@ Each process opens its own connections after the fork. Logs carry no header and 
 
 from __future__ import annotations
 
-import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +13,10 @@ import gunicorn.http.wsgi
 from gunicorn.app.base import BaseApplication
 
 from dcron_app.api.app import Wsgi, build
+from dcron_app.api.body import body_limit, reading_seconds
+from dcron_app.tls import TimedConnection, context_of
 from dcron_app.wiring import open_services
-from dcron_common.config import AppConfig
+from dcron_common.config import ApiConfig, AppConfig
 
 _SHARED_MEMORY = Path("/dev/shm")  # noqa: S108  # gunicorn makes its own private file in it
 
@@ -51,16 +52,28 @@ class _Server(BaseApplication):
         if api.tls_certificate is not None and api.tls_key is not None:
             options["certfile"] = str(api.tls_certificate)
             options["keyfile"] = str(api.tls_key)
-            options["ssl_context"] = _modern
+            options["ssl_context"] = context_of(api.idle_seconds)
         for name, value in options.items():
             if name in self.cfg.settings:  # older releases know no control socket
                 self.cfg.set(name, value)
 
     def load(self) -> Wsgi:
-        return build(open_services(self._config))
+        return _timed(build(open_services(self._config)), self._config.api)
 
 
-def _modern(_config: Any, default: Callable[[], ssl.SSLContext]) -> ssl.SSLContext:
-    context = default()
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    return context
+def _timed(app: Wsgi, config: ApiConfig) -> Wsgi:
+    """The head of a request is there: from now on its connection's time is that of the body.
+
+    The application looks at the clock between pieces of a body; only the connection sees a client
+    that sends one byte now and then.
+    """
+    longest = body_limit(config.max_executable_bytes)
+
+    def timed(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        connection = environ.get("gunicorn.socket")
+        if isinstance(connection, TimedConnection):
+            length = min(int(environ.get("CONTENT_LENGTH") or 0), longest)
+            connection.expect(reading_seconds(length, config.body_seconds))
+        return app(environ, start_response)
+
+    return timed

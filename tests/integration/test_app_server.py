@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import http.client
 import json
 import socket
 import ssl
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain, repeat
 from pathlib import Path
 
 import pytest
@@ -19,6 +22,7 @@ from tests.servers import mariadb
 from tests.servers.certificates import Authority
 from tests.servers.process import end, free_port, launch, wait_until_ready
 
+THREADS = 2
 CONFIG = """
 [cluster]
 [api]
@@ -26,6 +30,9 @@ listen = "127.0.0.1:{port}"
 tls_certificate = "{certificate}"
 tls_key = "{key}"
 processes = 1
+threads = {threads}
+idle_seconds = 3
+body_seconds = 2
 max_executable_bytes = 2097152
 [database]
 hosts = ["127.0.0.1:{database_port}"]
@@ -60,9 +67,8 @@ class App:
     def call(
         self, method: str, path: str, body: object = None
     ) -> tuple[int, dict[str, str], bytes]:
-        context = ssl.create_default_context(cafile=str(self.ca))
         connection = http.client.HTTPSConnection(
-            "127.0.0.1", self.port, context=context, timeout=20
+            "127.0.0.1", self.port, context=self.context(), timeout=60
         )
         headers = {"Authorization": f"Bearer {self.token}", "Content-Type": "application/json"}
         data = None if body is None else json.dumps(body)
@@ -72,9 +78,36 @@ class App:
         connection.close()
         return found
 
+    def context(self) -> ssl.SSLContext:
+        return ssl.create_default_context(cafile=str(self.ca))
+
+    def connect(self) -> socket.socket:
+        """A connection on which nothing was said yet."""
+        return socket.create_connection(("127.0.0.1", self.port), timeout=60)
+
+    def shake_hands(self) -> ssl.SSLSocket:
+        """A connection with TLS."""
+        return self.context().wrap_socket(self.connect(), server_hostname="127.0.0.1")
+
     def listens(self) -> bool:
         with socket.socket() as probe:
             return probe.connect_ex(("127.0.0.1", self.port)) == 0
+
+
+def trickle(connection: ssl.SSLSocket, pieces: Iterator[bytes]) -> bytes:
+    """Send a byte now and then until there is an answer; b"" where the other side hangs up."""
+    deadline = time.monotonic() + 60
+    connection.settimeout(0.2)  # what passes between two bytes
+    for piece in pieces:
+        assert time.monotonic() < deadline, "the server waits for ever"
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            connection.sendall(piece)
+        with contextlib.suppress(TimeoutError):
+            try:
+                return connection.recv(4096)
+            except (ConnectionResetError, ssl.SSLEOFError):
+                return b""
+    raise AssertionError("nothing is left to send")
 
 
 def with_tls(server: mariadb.MariaDBServer, authority: Authority) -> None:
@@ -105,6 +138,7 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
         config.write_text(
             CONFIG.format(
                 port=port,
+                threads=THREADS,
                 certificate=certificate.certificate,
                 key=certificate.key,
                 database_port=server.port,
@@ -166,6 +200,35 @@ def test_a_body_far_above_bottles_own_limit_is_read(app: App) -> None:
 
 def test_the_server_does_not_say_what_it_is(app: App) -> None:
     assert app.call("GET", "/health/live")[1]["Server"] == "dcron"
+
+
+def test_clients_that_stall_in_the_handshake_do_not_stop_the_api(app: App) -> None:
+    with contextlib.ExitStack() as held:
+        for _ in range(3 * THREADS):
+            held.enter_context(app.connect()).sendall(b"\x16")
+        assert app.call("GET", "/health/live")[0] == 200
+    assert "Traceback" not in app.log.read_text()
+
+
+def test_clients_that_stall_in_a_request_do_not_stop_the_api(app: App) -> None:
+    with contextlib.ExitStack() as held:
+        for _ in range(3 * THREADS):
+            held.enter_context(app.shake_hands()).sendall(b"G")
+        assert app.call("GET", "/health/live")[0] == 200
+    assert "Traceback" not in app.log.read_text()
+
+
+def test_a_head_that_trickles_in_ends_the_connection(app: App) -> None:
+    with app.shake_hands() as connection:
+        assert trickle(connection, chain([b"GET / HTTP/1.1\r\nX: "], repeat(b"x"))) == b""
+
+
+def test_a_body_that_trickles_in_is_408(app: App) -> None:
+    lines = ["POST /jobs HTTP/1.1", "Host: dcron", f"Authorization: Bearer {app.token}"]
+    lines += ["Content-Type: application/json", "Content-Length: 100000", "", ""]
+    with app.shake_hands() as connection:
+        answer = trickle(connection, chain(["\r\n".join(lines).encode()], repeat(b" ")))
+    assert answer.startswith(b"HTTP/1.1 408 ")
 
 
 def test_tokens_do_not_reach_the_log(app: App) -> None:
