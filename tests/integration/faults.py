@@ -11,9 +11,11 @@ from tests.integration.world import Node
 Outcome = list[list[object] | CoordinatorError]
 
 
-def lose_answers(node: Node, number: int, *, done: bool, syncs: bool = True) -> None:
+def lose_answers(
+    node: Node, number: int, *, done: bool, syncs: bool = True, renew: bool = False
+) -> None:
     """The answers of the next transactions are lost: they are carried out or not, and a sync
-    after them works or fails as well."""
+    after them works or fails as well. `renew`: it works in a new session."""
     session = node.session
     commit, sync, left = session.commit_many, session.sync, [number]
 
@@ -23,6 +25,9 @@ def lose_answers(node: Node, number: int, *, done: bool, syncs: bool = True) -> 
         left[0] -= 1
         if done:
             commit(transactions)
+        if renew:
+            node.expire()
+            node.come_back()
         return [ConnectionLost("the answer was lost") for _ in transactions]
 
     def failing(path: str = "/") -> None:

@@ -6,6 +6,7 @@ nothing starts after a removal. In the end, when all are well again: nothing is 
 
 from __future__ import annotations
 
+import logging
 import shutil
 import tempfile
 from pathlib import Path
@@ -30,6 +31,17 @@ NAMES = ("a", "b", "n.example.org")
 NODES = st.sampled_from(NAMES)
 
 
+class Unexplained(logging.Handler):
+    """What the leader says when it frees a job that nothing held: it should never have to."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.ERROR)
+        self.said: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.said.append(record.getMessage())
+
+
 class Protocol(RuleBasedStateMachine):
     """Each rule is something that happens; hypothesis chooses the order."""
 
@@ -43,6 +55,8 @@ class Protocol(RuleBasedStateMachine):
         self.removed_at: dict[int, float] = {}
         self.launched: list[tuple[float, str, Launch]] = []
         self.seen: dict[str, int] = {}
+        self.freed = Unexplained()
+        logging.getLogger("dcron_app.manager.closing").addHandler(self.freed)
 
     @initialize()
     def begin(self) -> None:
@@ -135,12 +149,10 @@ class Protocol(RuleBasedStateMachine):
 
     @rule(name=NODES)
     def a_session_ends(self, name: str) -> None:
-        """The worker was cut off for a session's time: its lease ended before that."""
+        """The service gave the worker up. What it runs may live on until its lease has passed."""
         if name not in self.lost_at:
-            node = self.all[name]
-            self.lost_at[name] = self.world.time.now - timing.SESSION
-            self._guard(node)
-            self.world.ensemble.expire(node.session.session_id)
+            self.lost_at[name] = self.world.time.now
+            self.world.ensemble.expire(self.all[name].session.session_id)
 
     @precondition(lambda self: bool(self.lost_at))
     @rule(data=st.data())
@@ -149,10 +161,29 @@ class Protocol(RuleBasedStateMachine):
         del self.lost_at[name]
         self.all[name].come_back()
 
-    @rule(name=NODES, done=st.booleans(), syncs=st.booleans())
-    def answers_will_be_lost(self, name: str, done: bool, syncs: bool) -> None:
+    @rule(name=NODES, done=st.booleans(), after=st.sampled_from(["syncs", "fails", "new session"]))
+    def answers_will_be_lost(self, name: str, done: bool, after: str) -> None:
         if name not in self.lost_at:
-            lose_answers(self.all[name], 1, done=done, syncs=syncs)
+            renew = after == "new session"
+            lose_answers(self.all[name], 1, done=done, syncs=after != "fails", renew=renew)
+
+    @rule(name=NODES)
+    def a_worker_fires_by_an_old_book(self, name: str) -> None:
+        """It has not looked for a while: what it knows of assignments and fences may be stale."""
+        if name in self.lost_at:
+            return
+        daemon = self.all[name].daemon
+        daemon._changed, daemon._due = False, True
+        daemon._scan_at = self.world.time.now + 100
+        try:
+            daemon.step()
+        except ConnectionLost:
+            daemon._changed = True
+        self._note(name)
+
+    @rule(name=NODES, away=st.booleans())
+    def a_workers_way_to_the_database(self, name: str, away: bool) -> None:
+        self.all[name].database_away = away
 
     @rule()
     def another_leads(self) -> None:
@@ -189,6 +220,10 @@ class Protocol(RuleBasedStateMachine):
         assert all(len(names) == 1 for names in living.values()), living
 
     @invariant()
+    def no_job_was_held_by_nothing(self) -> None:
+        assert not self.freed.said, self.freed.said
+
+    @invariant()
     def epochs_only_rise(self) -> None:
         highest: dict[int, int] = {}
         for _, _, launch in self.launched:
@@ -205,6 +240,7 @@ class Protocol(RuleBasedStateMachine):
             self._all_are_well_again()
             self._check_the_end()
         finally:
+            logging.getLogger("dcron_app.manager.closing").removeHandler(self.freed)
             self.world.ensemble.close()
             self.world.database.close()
             shutil.rmtree(self.folder)
@@ -212,6 +248,9 @@ class Protocol(RuleBasedStateMachine):
     def _all_are_well_again(self) -> None:
         for name in sorted(self.lost_at):
             self.all[name].come_back()
+        for node in self.all.values():
+            node.database_away = False
+            node.build()  # reports that were dropped are found again
         for row in list(jobs.all_jobs(self.world.database, live=True)):
             row, _ = jobs.remove_job(self.world.database, row.id, self.world.time.now, "x")
             close_fences(self.world.app, row)

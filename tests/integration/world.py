@@ -92,6 +92,7 @@ class Node:
         self.session = ensemble.session(name)
         self.session.start(1)
         self.database_away = False
+        self._ensemble = ensemble
         self._database = database
         self._time = time
         self.build()
@@ -146,6 +147,10 @@ class Node:
     def end(self, state: str = "succeeded", code: int | None = 0) -> None:
         """The oldest process ends, and the daemon is told."""
         self.inbox.put(self.processes.end(state, code))
+
+    def expire(self) -> None:
+        """The service gives up the present session."""
+        self._ensemble.expire(self.session.session_id)
 
     def come_back(self) -> None:
         """After a lost session: a new one, in which the same daemon registers."""
