@@ -12,6 +12,7 @@ import ipaddress
 import logging
 import os
 import pwd
+import shutil
 import signal
 import socket
 import sys
@@ -36,6 +37,7 @@ from dcron_common.errors import ConfigError
 from dcron_common.object_store.directory import DirectoryStore
 from dcron_common.protocol import Registration
 from dcron_common.version import VERSION
+from dcron_worker.crontab_file import CrontabError, UserCrontab
 from dcron_worker.firing import embedded_firing
 from dcron_worker.service import Worker, boot_id, daemon_life
 
@@ -62,8 +64,12 @@ class _Handler(WSGIRequestHandler):
 def serve(state: Path, listen: str, crontab: str) -> int:
     """Run until SIGTERM or SIGINT; returns the exit code. ConfigError for bad arguments."""
     logs.configure()
+    os.umask(0o077)  # tokens, jobs and outputs are this user's own; runs get a umask of their own
+    state = state.absolute()  # it goes into the crontab, and the launcher lives in another folder
     host, port = _loopback(listen)
     lock = _prepare(state)
+    if crontab == "none":
+        _clear_crontab(state)
     database = Database.sqlite(state / "dcron.db")
     migrations.migrate(database)
     _admin_token(database, state / "token")
@@ -151,6 +157,7 @@ def _prepare(state: Path) -> IO[str]:
     """Make the folder, private; ConfigError if another process uses it. Keep the result open."""
     try:
         state.mkdir(parents=True, exist_ok=True, mode=0o700)
+        _keep_private(state)
         lock = (state / "lock").open("w")
     except OSError as error:
         raise ConfigError(f"--state {state}: {error.strerror}: choose another folder") from error
@@ -160,6 +167,39 @@ def _prepare(state: Path) -> IO[str]:
     except BlockingIOError as error:
         raise ConfigError(f"--state {state}: another dcron standalone uses it") from error
     return lock
+
+
+def _keep_private(state: Path) -> None:
+    """ConfigError for a folder that others may look into.
+
+    An empty one is closed: nothing of it was read, and nobody else needs it. One that holds
+    something is for its user to decide: what others have read stays read, and a home or a shared
+    folder, named by mistake, must not change under its users.
+    """
+    status = state.stat()
+    if status.st_uid != os.geteuid():
+        raise ConfigError(f"--state {state}: belongs to another user: choose another folder")
+    if not status.st_mode & 0o077:
+        return
+    if any(state.iterdir()):
+        raise ConfigError(
+            f"--state {state}: is open to other users, and would hold tokens: chmod 700 {state}, "
+            "or choose another folder"
+        )
+    state.chmod(0o700)
+
+
+def _clear_crontab(state: Path) -> None:
+    """Take away what an earlier start with `--crontab user` left in the user's crontab."""
+    if shutil.which("crontab") is None:
+        return
+    try:
+        if UserCrontab(state / "fire").clear():
+            log.info("the lines of an earlier start were taken out of the user's crontab")
+    except ConfigError:
+        pass  # this path cannot stand in a crontab, so it never did
+    except CrontabError as error:
+        log.warning("the user's crontab was not looked at: %s", error)
 
 
 def _admin_token(database: Database, path: Path) -> None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import socket
 import stat
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,24 +19,31 @@ import pytest
 import requests
 
 START = 30.0
+COMMAND = [
+    sys.executable,
+    "-c",
+    "from dcron_cli.main import main; raise SystemExit(main())",
+    "standalone",
+]
 
 
 class Server:
-    """`dcron standalone` on a free port."""
+    """`dcron standalone` on a free port; `around`: a command that it is started by."""
 
-    def __init__(self, state: Path) -> None:
+    def __init__(self, state: Path, around: Sequence[str] = ()) -> None:
         self.state = state
+        self.around = around
+        self.log = state.parent / "log"
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
         self.process: subprocess.Popen[bytes] | None = None
 
-    def start(self) -> None:
-        with (self.state.parent / "log").open("ab") as log:
+    def start(self, crontab: str = "none") -> None:
+        with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-c", "from dcron_cli.main import main; raise SystemExit(main())"]
-                + ["standalone", "--state", str(self.state), "--crontab", "none"]
+                [*self.around, *COMMAND, "--state", str(self.state), "--crontab", crontab]
                 + ["--listen", f"127.0.0.1:{self.port}"],
                 stderr=log,
             )
@@ -43,7 +51,7 @@ class Server:
 
     def _ready(self) -> bool:
         assert self.process is not None
-        assert self.process.poll() is None, (self.state.parent / "log").read_text()
+        assert self.process.poll() is None, self.log.read_text()
         try:
             return requests.get(f"{self.url}/health/ready", timeout=2).status_code == 200
         except requests.ConnectionError:
@@ -133,25 +141,98 @@ def test_another_users_name_is_refused(server: Server) -> None:
 
 
 def test_a_second_instance_on_the_same_folder_is_refused(server: Server) -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", "from dcron_cli.main import main; raise SystemExit(main())"]
-        + ["standalone", "--state", str(server.state), "--listen", "127.0.0.1:1"],
-        capture_output=True,
-        text=True,
-        timeout=30,
-        env=os.environ.copy(),
-    )
-    assert done.returncode == 2
-    assert "another dcron standalone uses it" in done.stderr
+    done = refused("--state", str(server.state), "--listen", "127.0.0.1:1")
+    assert "another dcron standalone uses it" in done
 
 
 def test_it_listens_on_loopback_only(tmp_path: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", "from dcron_cli.main import main; raise SystemExit(main())"]
-        + ["standalone", "--state", str(tmp_path), "--listen", "0.0.0.0:30000"],
-        capture_output=True,
-        text=True,
-        timeout=30,
-    )
+    assert "loopback" in refused("--state", str(tmp_path), "--listen", "0.0.0.0:30000")
+
+
+def test_the_token_is_announced_at_the_first_start_and_never_shown(server: Server) -> None:
+    announcement = f"dcron: the admin's token is in {server.state / 'token'}\n"
+    assert announcement in server.log.read_text()
+    server.signal(signal.SIGTERM)
+    server.start()
+    assert server.log.read_text().count(announcement) == 1
+    assert (server.state / "token").read_text().strip() not in server.log.read_text()
+
+
+def test_nothing_in_the_state_folder_is_open_to_others(server: Server) -> None:
+    server.post(executable="true", schedule="* * * * *", type="command")
+    found = [server.state, *server.state.rglob("*")]
+    assert len(found) > 5
+    # Runs may be other users' where a worker is root's: they pass through the cache, no more.
+    assert {path.name for path in found if path.lstat().st_mode & 0o077} <= {"cache"}
+
+
+def test_a_folder_open_to_others_is_refused_with_the_remedy(tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    state.mkdir()
+    (state / "something").touch()
+    state.chmod(0o750)
+    assert f"chmod 700 {state}" in refused("--state", str(state))
+    assert [path.name for path in state.iterdir()] == ["something"]
+
+
+def test_an_empty_folder_is_closed_to_others(tmp_path: Path) -> None:
+    server = Server(tmp_path / "state")
+    server.state.mkdir()
+    server.state.chmod(0o755)
+    server.start()
+    assert stat.S_IMODE(server.state.stat().st_mode) == 0o700
+    assert server.signal(signal.SIGTERM) == 0
+
+
+def refused(*arguments: str) -> str:
+    """What `dcron standalone` says when it refuses its arguments."""
+    done = subprocess.run([*COMMAND, *arguments], capture_output=True, text=True, timeout=30)
     assert done.returncode == 2
-    assert "loopback" in done.stderr
+    return done.stderr
+
+
+@pytest.fixture
+def spool(tmp_path: Path) -> Path:
+    """A folder to stand for /var/spool, so that the real crontab command changes no real crontab;
+    the user's crontab in it has one line already."""
+    spool = tmp_path / "spool"
+    (spool / "cron" / "crontabs").mkdir(parents=True)
+    if os.getuid() != 0 or shutil.which("crontab") is None:
+        pytest.skip("needs root, for a mount of its own, and the package cron")
+    foreign = subprocess.run(
+        [*inside(spool), "crontab", "-"], input=FOREIGN, text=True, capture_output=True
+    )
+    assert foreign.returncode == 0, foreign.stderr
+    return spool
+
+
+FOREIGN = "5 4 * * * true # not of dcron\n"
+
+
+def inside(spool: Path) -> list[str]:
+    """What to put before a command, so that it sees `spool` as /var/spool."""
+    script = 'mount --bind "$0" /var/spool; exec "$@"'
+    return ["unshare", "--mount", "--propagation", "private", "sh", "-ec", script, str(spool)]
+
+
+def crontab_of(spool: Path) -> list[str]:
+    """The lines that the user sees."""
+    done = subprocess.run([*inside(spool), "crontab", "-l"], text=True, capture_output=True)
+    return done.stdout.splitlines()
+
+
+def test_the_users_own_crontab_gets_lines_and_loses_them_when_it_is_not_wanted_any_more(
+    spool: Path, tmp_path: Path
+) -> None:
+    server = Server(tmp_path / "state", inside(spool))
+    server.start("user")
+    job = server.post(executable="true", schedule="17 3 * * *", type="command")
+    wait_for(lambda: f"dcron job {job}" in "\n".join(crontab_of(spool)), 30)
+    lines = crontab_of(spool)
+    assert any(line.startswith("17 3 * * * ") for line in lines)
+    assert FOREIGN.strip() in lines
+    assert server.signal(signal.SIGTERM) == 0
+    assert crontab_of(spool) == lines
+    server.start("none")
+    assert crontab_of(spool) == [FOREIGN.strip()]
+    assert server.signal(signal.SIGTERM) == 0
