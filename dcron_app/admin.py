@@ -34,6 +34,18 @@ def add_arguments(commands: argparse._SubParsersAction[argparse.ArgumentParser])
         f"(default: {DEFAULT_OS_USER})",
     )
     add.add_argument("--if-missing", action="store_true", help="one that exists is no error")
+    change = user.add_parser("set", help="change a user; what is not given stays")
+    change.add_argument("name")
+    change.add_argument("--role", choices=[role.value for role in Role])
+    change.add_argument(
+        "--os-user",
+        action="append",
+        metavar="NAME",
+        help="as whom this user's jobs may run, in place of all that was allowed; repeat it",
+    )
+    able = change.add_mutually_exclusive_group()
+    able.add_argument("--disable", dest="disabled", action="store_true", default=None)
+    able.add_argument("--enable", dest="disabled", action="store_false", default=None)
     user.add_parser("list", help="show all users")
 
     token = commands.add_parser("token", help="tokens of users").add_subparsers(
@@ -52,6 +64,7 @@ def run(arguments: argparse.Namespace, database: Database) -> None:
     """Carry a command out; DcronError if it cannot be."""
     action = {
         ("user", "add"): _add_user,
+        ("user", "set"): _change_user,
         ("user", "list"): _list_users,
         ("token", "add"): _add_token,
         ("token", "list"): _list_tokens,
@@ -63,8 +76,7 @@ def run(arguments: argparse.Namespace, database: Database) -> None:
 def _add_user(arguments: argparse.Namespace, database: Database) -> None:
     _check("name", arguments.name, _NAME, "write letters, digits and . _ @ -, at most 64")
     os_users = arguments.os_user or [DEFAULT_OS_USER]
-    for os_user in os_users:
-        _check("--os-user", os_user, _OS_USER, "write an OS user's name, or '*'")
+    _check_os_users(os_users)
     if arguments.team is not None:
         _check("--team", arguments.team, _NAME, "write letters, digits and . _ @ -, at most 64")
     try:
@@ -80,6 +92,36 @@ def _add_user(arguments: argparse.Namespace, database: Database) -> None:
     except Conflict:
         if not arguments.if_missing:
             raise
+
+
+def _change_user(arguments: argparse.Namespace, database: Database) -> None:
+    role = None if arguments.role is None else Role(arguments.role)
+    if role is None and arguments.os_user is None and arguments.disabled is None:
+        raise ValidationError("user set", "give --role, --os-user, --disable or --enable")
+    _check_os_users(arguments.os_user or [])
+    try:
+        changed = users.change_user(
+            database,
+            arguments.name,
+            time.time(),
+            ACTOR,
+            role=role,
+            os_users=arguments.os_user,
+            disabled=arguments.disabled,
+        )
+    except KeyError as error:
+        raise _no_user(arguments.name) from error
+    if not changed:
+        print("no change")
+
+
+def _no_user(name: str) -> DcronError:
+    return DcronError(f"there is no user {name!a}; make one by: dcron-app user add")
+
+
+def _check_os_users(names: list[str]) -> None:
+    for name in names:
+        _check("--os-user", name, _OS_USER, "write an OS user's name, or '*'")
 
 
 def _check(field: str, value: str, pattern: re.Pattern[str], remedy: str) -> None:
@@ -104,9 +146,7 @@ def _add_token(arguments: argparse.Namespace, database: Database) -> None:
     try:
         print(users.add_token(database, arguments.user, arguments.name, expires, now, ACTOR))
     except KeyError as error:
-        raise DcronError(
-            f"there is no user {arguments.user!a}; make one by: dcron-app user add"
-        ) from error
+        raise _no_user(arguments.user) from error
 
 
 def _list_tokens(_arguments: argparse.Namespace, database: Database) -> None:

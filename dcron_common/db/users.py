@@ -118,6 +118,48 @@ def add_user(
     database.transaction(work)
 
 
+def change_user(
+    database: Database,
+    name: str,
+    now: float,
+    actor: str,
+    *,
+    role: Role | None = None,
+    os_users: Sequence[str] | None = None,
+    disabled: bool | None = None,
+) -> bool:
+    """Change what is not None; False if all of it is so already. KeyError: no such user.
+
+    The user's tokens stand: those of a disabled user are good for nothing, until it is enabled.
+    """
+    wanted: dict[str, Any] = {}
+    if role is not None:
+        wanted["role"] = role.value
+    if os_users is not None:
+        wanted["os_users"] = json.dumps(list(os_users))
+    if disabled is not None:
+        wanted["disabled"] = disabled
+
+    def work() -> bool:
+        row = User.get_or_none(User.name == name)
+        if row is None:
+            raise KeyError(name)
+        changed = {key: value for key, value in wanted.items() if getattr(row, key) != value}
+        if not changed:
+            return False
+        before = {key: getattr(row, key) for key in changed}
+        User.update(changed).where(User.name == name).execute()
+        audit.add(now, actor, "change", "user", name, before=_shown(before), after=_shown(changed))
+        return True
+
+    return database.transaction(work, idempotent=True)
+
+
+def _shown(values: dict[str, Any]) -> dict[str, Any]:
+    """Columns of a user as the audit shows them: as `add_user` does."""
+    return {key: json.loads(value) if key == "os_users" else value for key, value in values.items()}
+
+
 def list_users(database: Database) -> list[UserRow]:
     """All users by name."""
     rows = database.read(lambda: list(User.select().order_by(User.name)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -610,6 +611,30 @@ def test_a_users_name_is_taken_once(database: Database) -> None:
         users.add_user(database, "ann", users.Role.VIEWER, None, [], NOW, "test")
     with pytest.raises(KeyError):
         users.add_token(database, "bob", "x", None, NOW, "test")
+
+
+def test_a_change_of_a_user_is_audited_once_and_only_what_changed(database: Database) -> None:
+    users.add_user(database, "ann", users.Role.OPERATOR, "ops", ["backup"], NOW, "test")
+    token = users.add_token(database, "ann", "laptop", None, NOW, "test")
+
+    def change() -> bool:
+        return users.change_user(
+            database, "ann", NOW, "root", role=users.Role.OPERATOR, os_users=["root"], disabled=True
+        )
+
+    assert change()
+    assert not change()
+    rows = database.read(lambda: list(Audit.select().where(Audit.action == "change")))
+    assert [(row.user, row.object_type, row.object_id) for row in rows] == [("root", "user", "ann")]
+    assert json.loads(rows[0].before) == {"os_users": ["backup"], "disabled": False}
+    assert json.loads(rows[0].after) == {"os_users": ["root"], "disabled": True}
+    assert users.authenticate(database, token, NOW) is None
+    assert users.change_user(database, "ann", NOW, "root", disabled=False)
+    login = users.authenticate(database, token, NOW)
+    assert login is not None
+    assert login.principal.may_run_as("root")
+    with pytest.raises(KeyError):
+        users.change_user(database, "bob", NOW, "root", disabled=True)
 
 
 def test_drained_is_set_for_known_workers_only(database: Database) -> None:

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain, repeat
 from pathlib import Path
 
@@ -246,6 +246,38 @@ def test_users_and_tokens_are_listed_and_revoked(app: App) -> None:
     assert app.run("token", "revoke", number).returncode == 0
     assert "no token" in app.run("token", "revoke", number).stderr
     assert "no user 'bob'" in app.run("token", "add", "bob", "--name", "t").stderr
+
+
+def test_a_user_is_changed_disabled_and_enabled(app: App) -> None:
+    assert app.run("user", "add", "kim", "--role", "viewer").returncode == 0
+    kim = replace(app, token=app.run("token", "add", "kim", "--name", "t").stdout.strip())
+    assert kim.call("POST", "/jobs", COMMAND)[0] == 403
+    asked = ["user", "set", "kim", "--role", "operator", "--os-user", "root", "--os-user", "www"]
+    assert app.run(*asked).stdout == ""
+    assert kim.call("POST", "/jobs", COMMAND)[0] == 201
+    assert app.run(*asked).stdout == "no change\n"
+    assert app.run("user", "set", "kim", "--disable").returncode == 0
+    assert kim.call("GET", "/jobs")[0] == 401
+    assert "kim\toperator\t-\troot,www\tdisabled\n" in app.run("user", "list").stdout
+    assert app.run("user", "set", "kim", "--enable").returncode == 0
+    assert kim.call("GET", "/jobs")[0] == 200
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["nobody", "--enable"], "no user 'nobody'"),
+        (["admin"], "give --role"),
+        (["admin", "--os-user", "a b"], "--os-user"),
+        (["admin", "--enable", "--disable"], "not allowed with"),
+    ],
+)
+def test_a_change_of_a_user_that_makes_no_sense_is_refused(
+    app: App, arguments: list[str], message: str
+) -> None:
+    done = app.run("user", "set", *arguments)
+    assert done.returncode != 0
+    assert message in done.stderr
 
 
 def test_a_wrong_configuration_names_its_key(app: App, tmp_path: Path) -> None:
