@@ -1,4 +1,4 @@
-"""What Ansible makes of a role's template on a host of a small inventory, with the role's defaults."""
+"""What Ansible makes of templates, by the roles' own defaults, for a host of a small inventory."""
 
 from __future__ import annotations
 
