@@ -51,6 +51,9 @@ molecule: root venv ## the whole stack from nothing: deploy, idempotence, verify
 root:
 	@bin/need-root
 
+chaos: venv ## load and faults on a lab of its own, and the checker's verdict (root; MINUTES=, SEED=, FAULTS=)
+	@bin/chaos --minutes $(or $(MINUTES),15) --seed $(or $(SEED),1) $(if $(FAULTS),--faults $(FAULTS))
+
 lab-down: ## remove the lab and all that it made
 	@bin/lab down
 
