@@ -60,4 +60,4 @@ lab-down: ## remove the lab and all that it made
 lock: venv ## pin the dependencies anew
 	@bin/make-locks $(BIN)
 
-.PHONY: help venv demo check test cluster-test lab molecule root lab-down lock
+.PHONY: help venv demo check test cluster-test lab molecule chaos root lab-down lock

@@ -44,7 +44,7 @@ def record_runs(database: Database, records: Sequence[RunRecord], now: float) ->
 
     def work() -> None:
         _upsert(records, mariadb=database.is_mariadb)
-        _follow_status(records)
+        _follow_status(_standing(records))
 
     database.transaction(work, idempotent=True)
 
@@ -86,6 +86,16 @@ def _newest_by_job(records: Sequence[RunRecord]) -> dict[int, RunRecord]:
         if other is None or _order(record) >= _order(other):
             newest[record.job_id] = record
     return newest
+
+
+def _standing(records: Sequence[RunRecord]) -> Sequence[RunRecord]:
+    """Without losses of runs whose end had been recorded before: the row did not sink for them."""
+    lost = [record.run_id for record in records if record.state is RunState.LOST]
+    if not lost:
+        return records
+    above = Run.select(Run.run_id).where(Run.run_id.in_(lost), Run.rank > RunState.LOST.rank)
+    ended = {row.run_id for row in above}
+    return [r for r in records if r.state is not RunState.LOST or r.run_id not in ended]
 
 
 def _order(record: RunRecord) -> tuple[int, int, int]:

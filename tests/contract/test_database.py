@@ -572,6 +572,7 @@ def test_a_run_only_rises(database: Database) -> None:
         record_runs(database, [run_of(1, MINUTE, state)], NOW)
     assert [run.state for run in jobs.runs_of(database, 1, 10)] == [RunState.SUCCEEDED]
     assert database.read(lambda: Run.select().count()) == 1
+    assert status_of(database) == ("scheduled", MINUTE, 1), "a loss told late made it an error"
 
 
 def test_last_runs_are_read_for_many_jobs_at_once(database: Database) -> None:
