@@ -180,9 +180,11 @@ class Faults:
         self._say = say
         self.done: list[Fault] = []
 
-    def run(self, until: float, healthy: Callable[[], bool]) -> None:
-        """Break, wait, mend, wait for health (at most a minute), breathe, and again."""
+    def run(self, until: float, healthy: Callable[[], bool], check: Callable[[], None]) -> None:
+        """Break, wait, mend, wait for health (at most a minute), breathe, and again; `check`
+        raises if there is no point in going on."""
         while time.time() < until:
+            check()
             plan = draw(self._rng, self._kinds)
             fault = Fault(plan.kind, plan.hosts, time.time())
             self.done.append(fault)

@@ -81,6 +81,7 @@ class Load(threading.Thread):
         self._at_once = at_once
         self._most = most
         self._over = threading.Event()
+        self._began = time.time()
         self.jobs: list[Job] = []
         self.failure: BaseException | None = None
 
@@ -96,12 +97,16 @@ class Load(threading.Thread):
         except BaseException as error:  # noqa: BLE001  # `stop` raises it: no load, no proof
             self.failure = error
 
+    def check(self) -> None:
+        """Raise what ended the thread, if something did."""
+        if self.failure is not None:
+            raise self.failure
+
     def stop(self) -> None:
         """End the thread; no request is under way any more."""
         self._over.set()
         self.join(ASK * 3)
-        if self.failure is not None:
-            raise self.failure
+        self.check()
         if self.is_alive():
             raise TimeoutError("the load did not stop")
 
@@ -117,7 +122,8 @@ class Load(threading.Thread):
             sent=time.time(),
         )
         self.jobs.append(job)
-        answer = self._send("POST", "/jobs", {"name": f"chaos {job.name}", **body})
+        name = f"chaos {self._began:.0f} {job.name}"  # names of an earlier run may stand
+        answer = self._send("POST", "/jobs", {"name": name, **body})
         if answer is not None and answer.status_code == 201:
             job.acknowledged = time.time()
             job.id = answer.json()["id"]

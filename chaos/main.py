@@ -77,7 +77,7 @@ def main() -> int:
     load.start()
     until = begin + options.minutes * 60
     threading.Event().wait(70)  # a first quiet minute: every kind of job has stood and run
-    faults.run(until, api.healthy)
+    faults.run(until, api.healthy, load.check)
     load.stop()
     _heal(api)
     record = Record(options.seed, begin, time.time() // 60 * 60, HOSTS, load.jobs)
