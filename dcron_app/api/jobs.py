@@ -13,9 +13,10 @@ from bottle import Bottle, HTTPResponse, request
 from dcron_app.api import auth
 from dcron_app.api.announce import announce, close_fences
 from dcron_app.api.body import Bodies
-from dcron_app.api.errors import Problem, unavailable
+from dcron_app.api.errors import Problem, invalid, unavailable
+from dcron_app.api.instants import instant
 from dcron_app.api.reply import JSON, MAX_PAGE, array, encoded, number, reply
-from dcron_app.api.serialize import job_json, run_json
+from dcron_app.api.serialize import entry_json, job_json, run_json
 from dcron_app.api.services import Services
 from dcron_app.api.validation import check_job
 from dcron_common.db import jobs
@@ -23,11 +24,14 @@ from dcron_common.db.jobs import JobRow
 from dcron_common.db.users import Principal
 from dcron_common.errors import CoordinatorError
 from dcron_common.ids import ulid
+from dcron_common.ledger import ledger
 
 log = logging.getLogger(__name__)
 
 _ID = "<job_id:re:0|[1-9][0-9]{0,17}>"
 _DEFAULT_RUNS = 100
+_DEFAULT_SPAN = 86_400  # seconds
+_MAX_SPAN = 31 * 86_400  # of a job that is due every minute: 44,640 entries
 
 
 class Jobs:
@@ -44,6 +48,7 @@ class Jobs:
         app.route(f"/jobs/{_ID}", "GET", self.show)
         app.route(f"/jobs/{_ID}", "DELETE", self.remove)
         app.route(f"/jobs/{_ID}/runs", "GET", self.runs)
+        app.route(f"/jobs/{_ID}/ledger", "GET", self.ledger)
         app.route(f"/jobs/{_ID}/executable", "GET", self.executable)
 
     def index(self) -> HTTPResponse:
@@ -137,6 +142,24 @@ class Jobs:
         row = self._row(job_id)
         found = jobs.runs_of(self._services.database, row.id, limit)
         return reply([run_json(one) for one in found])
+
+    def ledger(self, job_id: str) -> HTTPResponse:
+        """Every minute the job was due in (from, to], and what became of it."""
+        query, now = request.query, self._services.clock.wall()
+        until = instant(query, "to", now)
+        after = instant(query, "from", until - _DEFAULT_SPAN)
+        if not 0 <= until - after <= _MAX_SPAN:
+            raise invalid(("from", f"must be before `to`, by at most {_MAX_SPAN // 86400} days"))
+        row, database = self._row(job_id), self._services.database
+        found = ledger(
+            jobs.spans_of(database, row.id),
+            jobs.runs_between(database, row.id, after, until),
+            after,
+            min(until, int(now)),
+            now,
+            jobs.spec_of(row).starting_deadline_seconds,
+        )
+        return HTTPResponse(array(iter([[encoded(entry_json(one)) for one in found]])), 200, JSON)
 
     def executable(self, job_id: str) -> HTTPResponse:
         """The file of a script or binary."""

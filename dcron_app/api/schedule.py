@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import re
-from datetime import UTC, datetime
-from typing import Any
-
 from bottle import Bottle, HTTPResponse, request
 
 from dcron_app.api.errors import invalid
 from dcron_app.api.fields import field_of
+from dcron_app.api.instants import instant
 from dcron_app.api.reply import number, reply
 from dcron_app.api.services import Services
 from dcron_common.schedule import ScheduleError, parse
@@ -17,8 +14,6 @@ from dcron_common.schedule import ScheduleError, parse
 MAX_COUNT = 1000
 _COUNT = 10
 _KEYS = ("expression", "timezone", "after", "count")
-_EPOCH = re.compile(r"[0-9]{1,12}(\.[0-9]{1,9})?")
-_AFTER = "write ISO 8601 with its offset, such as 2026-12-01T03:00:00Z, or epoch seconds"
 
 
 class ScheduleResource:
@@ -44,7 +39,7 @@ class ScheduleResource:
         if "expression" not in query:
             raise invalid(("expression", "is needed, such as expression=*/5+9-17+*+*+mon-fri"))
         count = number(query, "count", 1, MAX_COUNT, _COUNT) or _COUNT
-        after = _after(query, self._services.clock.wall())
+        after = instant(query, "after", self._services.clock.wall())
         timezone = query.getunicode("timezone", self._services.settings.timezone)
         try:
             schedule = parse(query.getunicode("expression", ""), timezone)
@@ -59,27 +54,3 @@ class ScheduleResource:
                 ],
             }
         )
-
-
-def _after(query: Any, now: float) -> int:
-    """Epoch seconds of the query's `after`; Problem 422."""
-    text = query.getunicode("after")
-    if text is None:
-        return int(now)
-    if _EPOCH.fullmatch(text):
-        return int(float(text))
-    # in a query string an unescaped + is a blank, and no other blank belongs behind the time
-    date, mark, rest = text.strip().partition("T")
-    try:
-        when = datetime.fromisoformat(f"{date}{mark}{rest.replace(' ', '+')}")
-    except ValueError as error:
-        raise invalid(("after", f"is no time; {_AFTER}")) from error
-    if when.tzinfo is None:
-        raise invalid(("after", f"does not say its offset; {_AFTER}"))
-    try:
-        epoch = int(when.astimezone(UTC).timestamp())
-    except OverflowError as error:
-        raise invalid(("after", f"is beyond the calendar; {_AFTER}")) from error
-    if epoch < 0:
-        raise invalid(("after", "is before 1970"))
-    return epoch

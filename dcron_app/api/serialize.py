@@ -15,6 +15,7 @@ from dcron_common.clock import minute
 from dcron_common.db.jobs import JobRow
 from dcron_common.db.workers import WorkerRow
 from dcron_common.job import JobType
+from dcron_common.ledger import Entry
 from dcron_common.object_store.contract import ObjectStore
 from dcron_common.run import RunRecord
 from dcron_common.schedule import ScheduleError, parse
@@ -104,6 +105,18 @@ def run_json(run: RunRecord) -> dict[str, Any]:
         "isolated": bool(run.isolated),
         "output_tail": run.output_tail,
         "output_url": run.output_url,
+    }
+
+
+def entry_json(entry: Entry) -> dict[str, Any]:
+    """A due minute and what became of it."""
+    return {
+        "scheduled_at": instant(entry.scheduled_at),
+        "outcome": entry.outcome.value,
+        "attempts": entry.attempts,
+        "reason": entry.reason,
+        "run_id": entry.run_id,
+        "worker": entry.worker,
     }
 
 

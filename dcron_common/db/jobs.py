@@ -19,6 +19,7 @@ from dcron_common.db.connection import Database
 from dcron_common.db.models import Job, JobRevision, Run
 from dcron_common.errors import Conflict
 from dcron_common.job import Spec, Status
+from dcron_common.ledger import Span
 from dcron_common.run import RunRecord, RunState, Trigger
 
 PAGE = 500
@@ -245,6 +246,31 @@ def runs_of(
         condition &= Run.scheduled_at < before
     order = (Run.scheduled_at.desc(), Run.attempt.desc(), Run.id.desc())
     return database.read(lambda: _records(Run.select(*_RECORD).where(condition), order, limit))
+
+
+def runs_between(database: Database, job_id: int, after: int, until: int) -> list[RunRecord]:
+    """The runs of a job that were due or asked for in (after, until], oldest first."""
+    condition = (Run.job_id == job_id) & (Run.scheduled_at > after) & (Run.scheduled_at <= until)
+    order = (Run.scheduled_at, Run.attempt, Run.id)
+    return database.read(lambda: _records(Run.select(*_RECORD).where(condition), order, None))
+
+
+def spans_of(database: Database, job_id: int) -> list[Span]:
+    """The job's history: what it was due by, and when."""
+    columns = (
+        JobRevision.schedule,
+        JobRevision.timezone,
+        JobRevision.state,
+        JobRevision.valid_from,
+        JobRevision.valid_to,
+    )
+    query: Any = (
+        JobRevision.select(*columns)
+        .where(JobRevision.job_id == job_id)
+        .order_by(JobRevision.revision)
+        .tuples()
+    )
+    return database.read(lambda: [Span(*values) for values in query])
 
 
 def last_runs(database: Database, ids: Sequence[int]) -> dict[int, RunRecord]:
