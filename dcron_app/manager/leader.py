@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from dcron_app.manager import assigner, placement
 from dcron_app.manager import view as views
+from dcron_app.manager.accounting import account
 from dcron_app.manager.closing import Closing
 from dcron_app.manager.election import Election
 from dcron_app.manager.view import View, Wanted
@@ -24,6 +25,7 @@ from dcron_common.db import jobs, runs, workers
 from dcron_common.db.connection import Database
 from dcron_common.db.jobs import JobRow
 from dcron_common.errors import DatabaseUnavailable
+from dcron_common.ids import ulid
 from dcron_common.job import Concurrency
 from dcron_common.paths import Slot
 from dcron_common.run import RunRecord
@@ -232,6 +234,8 @@ class Leader:
         astray = [name for name in view.tasks if not _holds(view, name)]
         self._unless_away(lambda: closing.move_tasks(astray))
         closing.free(suspects, [*view.claims, *view.tasks])
+        wall = self._clock.wall()
+        account(self._coordinator, view, self._election.proof, lambda: ulid(wall), wall)
         self._forget_removed(view)
 
     def _read_names(self, view: View) -> list[str]:

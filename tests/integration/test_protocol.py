@@ -413,3 +413,35 @@ def test_a_failed_fetch_that_nobody_foresaw_ends_the_run(world: World) -> None:
     world.until(lambda: bool(world.rows(job)))
     assert [row.state for row in world.rows(job)] == [RunState.FAILED]
     assert "disk" in (world.rows(job)[0].reason or "")
+
+
+# P7, P8: minutes that nobody could take
+
+
+def test_p7_minutes_of_a_job_that_no_worker_may_have_are_missed(world: World) -> None:
+    world.add("a")
+    job = world.post(
+        placement=Placement({"disk": "tape"}), starting_deadline_seconds=120, schedule="* * * * *"
+    )
+    world.go(620)
+    found = world.rows(job)
+    assert [row.state for row in found] == [RunState.MISSED] * len(found)
+    assert [row.scheduled_at for row in found] == [START + 60 * n for n in range(1, len(found) + 1)]
+    assert len(found) >= 5
+    assert "no worker could have it" in (found[0].reason or "")
+    assert found[0].worker is None
+    assert claims(world) == []
+
+
+def test_p7_a_minute_that_the_leader_closed_starts_nowhere(world: World) -> None:
+    world.add("a")
+    workers.save_seen(world.database, {}, world.time.now)
+    job = world.post(placement=Placement({"disk": "tape"}), starting_deadline_seconds=60)
+    world.go(400)
+    closed = fence(world, Slot(job)).mark
+    assert closed >= START + 60
+    node = world.add("tape", labels={"disk": "tape"})
+    world.go(10)
+    assert all(int(launch.key) > closed for launch in node.processes.launched)
+    keys = [(row.scheduled_at, row.attempt) for row in world.rows(job)]
+    assert len(keys) == len(set(keys))

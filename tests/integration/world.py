@@ -86,8 +86,16 @@ class Processes:
 class Node:
     """One worker of the test: `turn` is a pass of its loop."""
 
-    def __init__(self, name: str, ensemble: LocalEnsemble, database: Database, time: Time) -> None:
+    def __init__(
+        self,
+        name: str,
+        ensemble: LocalEnsemble,
+        database: Database,
+        time: Time,
+        labels: dict[str, str],
+    ) -> None:
         self.name = name
+        self.labels = labels
         self.processes = Processes(time)
         self.session = ensemble.session(name)
         self.session.start(1)
@@ -105,7 +113,7 @@ class Node:
         claims = self.claims = Claims(self.session, self.book, clock, new_ids(self._time))
         runner = cast(Runner, self.processes)
         recording = Recording(self.book, claims, runner, self._report)
-        seen = Registration(self.name, "boot", "1", "10.0.0.1", {}, 100, "test", 0)
+        seen = Registration(self.name, "boot", "1", "10.0.0.1", self.labels, 100, "test", 0)
         self.membership = Membership(
             self.session, seen, clock, renew=lambda until: None, on_session=lambda: None
         )
@@ -190,8 +198,8 @@ class World:
         self.manager._prepare()
         self.nodes: dict[str, Node] = {}
 
-    def add(self, name: str) -> Node:
-        self.nodes[name] = Node(name, self.ensemble, self.database, self.time)
+    def add(self, name: str, labels: dict[str, str] | None = None) -> Node:
+        self.nodes[name] = Node(name, self.ensemble, self.database, self.time, labels or {})
         return self.nodes[name]
 
     def post(self, **changes: object) -> int:
