@@ -29,7 +29,7 @@ from dcron_common.paths import Slot
 from dcron_common.protocol import Claim, Fence, Result, Task
 from dcron_common.run import Trigger, cron_key
 from dcron_worker.book import Book, Held, OpenClaim
-from dcron_worker.decide import Decision
+from dcron_worker.decide import ON_TIME, Decision
 
 log = logging.getLogger(__name__)
 
@@ -182,7 +182,8 @@ class Claims:
 
     def _for_minute(self, slot: Slot, decision: Decision) -> Wanted:
         held = self._book.held[slot]
-        claim = self._claim(held, Trigger.CRON, 1)
+        late = self._clock.wall() - decision.minute > ON_TIME
+        claim = self._claim(held, Trigger.CATCH_UP if late else Trigger.CRON, 1)
         claim = replace(
             claim,
             passed_over=list(decision.passed_over),

@@ -18,6 +18,7 @@ from dcron_common import paths, timing
 from dcron_common.clock import Clock, minute
 from dcron_common.coordinator.contract import Coordinator
 from dcron_common.errors import ConnectionLost, DcronError
+from dcron_common.job import CatchUp
 from dcron_worker import assignments
 from dcron_worker.adoption import adopt
 from dcron_worker.book import Book
@@ -149,6 +150,7 @@ class Daemon:
                 self._lifecycle.started(message)
             case Ended():
                 self._lifecycle.ended(message)
+                self._due = self._due or self._catches_up(message)
             case Launch():
                 self._lifecycle.ready(message)
             case Outcome():
@@ -174,6 +176,12 @@ class Daemon:
         if changed:
             self._due = True
 
+    def _catches_up(self, event: Ended) -> bool:
+        """Whether a minute may have waited for this run's end."""
+        opened = self._book.claims.get(event.run_id)
+        spec = opened.spec if opened else None
+        return spec is not None and spec.catch_up is CatchUp.ALL
+
     def _put_crontab_right(self) -> None:
         """A crontab that cannot be written keeps no run from being claimed, guarded, recorded."""
         try:
@@ -195,10 +203,15 @@ class Daemon:
             decision = decide(held.spec, held.schedule, held.fence, self._worker, now)
             if decision is not None:
                 decisions.append((slot, decision))
-        taken = self._claims.take_due(decisions) if decisions else []
+        waiting = [(slot, one.replaces) for slot, one in decisions if one.replaces is not None]
+        for slot, key in waiting:
+            self._lifecycle.replace(slot, key)
+        ready = [(slot, one) for slot, one in decisions if one.replaces is None]
+        taken = self._claims.take_due(ready) if ready else []
         self._lifecycle.begin(taken)
-        if len(taken) < len(decisions):
-            return True  # a fence had changed: decide again on the fresh one
+        if len(taken) < len(ready) or waiting or any(one.more for _, one in ready):
+            # A fence had changed, a run has to end first, or there is more to catch up.
+            return True
         self._ticked_through = minute(now)
         return False
 

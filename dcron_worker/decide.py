@@ -1,12 +1,14 @@
 """Which due minutes to claim: pure decisions, no I/O (P2, P8, P11).
 
-What was due since the fence's mark comes from the schedule; the newest minute that may still
-start is launched, everything older is closed with it and recorded as missed.
+What was due since the fence's mark comes from the schedule. The newest minute is launched and
+everything older is closed with it as missed; with `catch_up: all` the oldest that may still start
+comes first, and each waits for the one before where the job forbids overlap.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from dcron_common.job import CatchUp, Concurrency, Spec
 from dcron_common.protocol import Fence
@@ -19,19 +21,26 @@ LOOK_BACK = 100  # due minutes recorded one by one; what is older is closed by t
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """Claim `minute`; `outcome` None means launch, else it is recorded without a start."""
+    """Claim `minute`; `outcome` None means launch, else it is recorded without a start.
+
+    `replaces`: the key of the run that has to end first; nothing is claimed before. `more`: there
+    are later minutes to be decided once this one is claimed.
+    """
 
     minute: int
     passed_over: tuple[int, ...]
     passed_reason: str | None
     outcome: RunState | None = None
     reason: str | None = None
+    replaces: str | None = None
+    more: bool = False
 
 
 def decide(
     spec: Spec, schedule: Schedule, fence: Fence, worker: str, now: float
 ) -> Decision | None:
-    """What `worker` does at `now` about one job; None when nothing is due or it is not its own."""
+    """What `worker` does at `now` about one job; None when nothing is due, it is not its own, or
+    a minute that has to be caught up waits for the run before it."""
     if fence.holder != worker or fence.state != "active" or fence.revision != spec.revision:
         return None
     # A revision begins at its first minute; what was due before belongs to the one before.
@@ -40,29 +49,50 @@ def decide(
     if not due:
         return None
     due, older = due[-LOOK_BACK:], len(due) - LOOK_BACK
-    minute, passed = due[-1], tuple(due[:-1])
-    reason = "a later minute was due before this one could start" if passed else None
+    minute = _to_start(spec, due, now)
+    passed = tuple(one for one in due if one < minute)
+    reason = _why_passed(spec) if passed else None
     if older > 0:
-        reason = f"{reason} (and {older} minutes before these)"
+        reason = f"{_why_passed(spec)} (and {older} minutes before these)"
+    decision = Decision(minute, passed, reason, more=minute != due[-1])
     late = now - minute
-    allowed = spec.starting_deadline_seconds
+    if late > _allowed(spec):
+        return replace(
+            decision,
+            outcome=RunState.MISSED,
+            reason=f"no worker could start it within {_allowed(spec)} s (it was {late:.0f} s late)",
+        )
+    if fence.active is None or spec.concurrency is Concurrency.ALLOW:
+        return decision
+    if spec.concurrency is Concurrency.REPLACE:
+        return replace(decision, replaces=fence.active)
+    if spec.catch_up is CatchUp.ALL and (decision.more or late > ON_TIME):
+        return None
+    return replace(
+        decision,
+        outcome=RunState.SKIPPED,
+        reason="the run before was still active and concurrency is forbid "
+        f"(its claim: {fence.active})",
+    )
+
+
+def _allowed(spec: Spec) -> int:
+    """Seconds that a first start may be late."""
     if spec.catch_up is CatchUp.NONE:
-        allowed = min(allowed, ON_TIME)
-    if late > allowed:
-        return Decision(
-            minute,
-            passed,
-            reason,
-            RunState.MISSED,
-            f"no worker could start it within {allowed} s (it was {late:.0f} s late)",
-        )
-    if fence.active is not None and spec.concurrency is not Concurrency.ALLOW:
-        return Decision(
-            minute,
-            passed,
-            reason,
-            RunState.SKIPPED,
-            "the run before was still active and concurrency is "
-            f"{spec.concurrency.value} (its claim: {fence.active})",
-        )
-    return Decision(minute, passed, reason)
+        return min(spec.starting_deadline_seconds, ON_TIME)
+    return spec.starting_deadline_seconds
+
+
+def _to_start(spec: Spec, due: Sequence[int], now: float) -> int:
+    """The newest minute; where all are to be caught up, the oldest that may still start."""
+    if spec.catch_up is CatchUp.ALL:
+        for minute in due:
+            if now - minute <= _allowed(spec):
+                return minute
+    return due[-1]
+
+
+def _why_passed(spec: Spec) -> str:
+    if spec.catch_up is CatchUp.ALL:
+        return f"no worker could start it within {_allowed(spec)} s"
+    return "a later minute was due before this one could start"

@@ -17,6 +17,7 @@ from dcron_common.clock import Clock
 from dcron_common.coordinator.contract import Coordinator
 from dcron_common.errors import DcronError, LaunchError, NoNode
 from dcron_common.job import JobType, Spec
+from dcron_common.paths import Slot
 from dcron_common.protocol import Result, Task
 from dcron_common.run import RunState
 from dcron_worker import launching
@@ -27,6 +28,8 @@ from dcron_worker.runner.client import Runner
 from dcron_worker.runner.model import Ended, Launch, Started
 
 log = logging.getLogger(__name__)
+
+_REPLACED = "a later minute was due and concurrency is replace"
 
 
 class Lifecycle:
@@ -155,6 +158,18 @@ class Lifecycle:
         """A claim that the launcher does not know, found by adoption."""
         reason = "the worker stopped between the claim and the start: nothing was started"
         self.ended(self._unstarted(opened, RunState.LOST, reason))
+
+    def replace(self, slot: Slot, key: str) -> None:
+        """Have a run ended for a later one of its job (P11). One that is not here is waited for:
+        the leader closes it."""
+        for opened in self._book.claims.values():
+            if (opened.slot, opened.key) != (slot, key):
+                continue
+            if opened.claim.not_before is not None:
+                self.ended(self._unstarted(opened, RunState.KILLED, _REPLACED))
+            else:
+                self._runner.kill(opened.claim.run_id, _REPLACED)
+            return
 
     # -- running and ending
 

@@ -17,7 +17,7 @@ from dcron_common.errors import (
     DatabaseUnavailable,
     LaunchError,
 )
-from dcron_common.job import Concurrency, JobType, Placement
+from dcron_common.job import CatchUp, Concurrency, JobType, Placement
 from dcron_common.paths import Slot
 from dcron_common.protocol import Fence
 from dcron_common.run import RunState
@@ -413,6 +413,59 @@ def test_a_failed_fetch_that_nobody_foresaw_ends_the_run(world: World) -> None:
     world.until(lambda: bool(world.rows(job)))
     assert [row.state for row in world.rows(job)] == [RunState.FAILED]
     assert "disk" in (world.rows(job)[0].reason or "")
+
+
+# P11: overlap
+
+
+def test_p11_a_later_run_replaces_the_one_before(world: World) -> None:
+    node = world.add("a")
+    job = world.post(concurrency=Concurrency.REPLACE)
+    world.go(122)
+    (first,) = node.processes.launched
+    assert node.processes.killed
+    assert set(node.processes.killed) == {first.run_id}
+    node.end("killed", None)
+    world.turn()
+    assert [launch.key for launch in node.processes.launched] == [str(START + 60), str(START + 120)]
+    node.end()
+    world.turn()
+    assert [row.state for row in world.rows(job)] == [RunState.KILLED, RunState.SUCCEEDED]
+
+
+def test_p11_a_waiting_retry_is_replaced_by_the_next_minute(world: World) -> None:
+    node = world.add("a")
+    job = world.post(concurrency=Concurrency.REPLACE, retries=1, retry_delay_seconds=3600)
+    world.go(65)
+    node.end("failed", 1)
+    world.go(65)
+    assert [launch.attempt for launch in node.processes.launched] == [1, 1]
+    assert [(row.attempt, row.state) for row in world.rows(job)][:2] == [
+        (1, RunState.FAILED),
+        (2, RunState.KILLED),
+    ]
+
+
+def test_all_minutes_are_caught_up_one_after_the_other(world: World) -> None:
+    node = world.add("a")
+    job = world.post(catch_up=CatchUp.ALL)
+    world.turn()
+    world.time.now = START + 245  # nobody looked for four minutes
+    for _ in range(3):
+        world.turn()
+        node.end()
+    world.turn()
+    assert [int(launch.key) for launch in node.processes.launched] == [
+        START + 60 * n for n in (1, 2, 3)
+    ]
+    # The newest was on time when the one before still ran: that is an overlap, not an outage.
+    found = [(row.trigger.value, row.state.value) for row in world.rows(job)]
+    assert found == [
+        ("catch_up", "succeeded"),
+        ("catch_up", "succeeded"),
+        ("cron", "succeeded"),
+        ("cron", "skipped"),
+    ]
 
 
 # P7, P8: minutes that nobody could take

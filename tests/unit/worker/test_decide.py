@@ -87,3 +87,37 @@ def test_a_long_outage_is_recorded_in_bounds() -> None:
     assert decision is not None
     assert len(decision.passed_over) == 99
     assert "201 minutes before these" in (decision.passed_reason or "")
+
+
+ALL = replace(SPEC, catch_up=CatchUp.ALL)
+
+
+def test_catching_up_all_begins_with_the_oldest_that_may_start() -> None:
+    decision = ask(ALL, now=M + 725)
+    assert decision is not None
+    assert decision.minute == M + 180
+    assert decision.passed_over == (M, M + 60, M + 120)
+    assert decision.more
+    assert "within 600 s" in (decision.passed_reason or "")
+
+
+def test_catching_up_all_waits_for_the_run_before() -> None:
+    busy = replace(FENCE, active=str(M - 60))
+    assert ask(ALL, busy, now=M + 185) is None
+    on_time = ask(ALL, busy, now=M + 2)
+    assert on_time is not None
+    assert on_time.outcome is RunState.SKIPPED
+
+
+def test_catching_up_all_goes_on_beside_others_where_overlap_is_allowed() -> None:
+    spec = replace(ALL, concurrency=Concurrency.ALLOW)
+    decision = ask(spec, replace(FENCE, active=None), now=M + 185)
+    assert decision is not None
+    assert (decision.minute, decision.outcome, decision.more) == (M, None, True)
+
+
+def test_a_replacing_minute_waits_for_the_end_of_what_it_replaces() -> None:
+    spec = replace(SPEC, concurrency=Concurrency.REPLACE)
+    decision = ask(spec, replace(FENCE, active=str(M - 60)))
+    assert decision is not None
+    assert (decision.outcome, decision.replaces) == (None, str(M - 60))
