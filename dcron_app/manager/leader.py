@@ -12,11 +12,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Sequence
 
-from dcron_app.manager import assigner, placement
+from dcron_app.manager import assigner
 from dcron_app.manager import view as views
 from dcron_app.manager.accounting import account
 from dcron_app.manager.closing import Closing
 from dcron_app.manager.election import Election
+from dcron_app.manager.placing import Placing
 from dcron_app.manager.view import View, Wanted
 from dcron_common import paths, timing
 from dcron_common.clock import Clock
@@ -26,14 +27,11 @@ from dcron_common.db.connection import Database
 from dcron_common.db.jobs import JobRow
 from dcron_common.errors import DatabaseUnavailable
 from dcron_common.ids import ulid
-from dcron_common.job import Concurrency
-from dcron_common.paths import Slot
 from dcron_common.run import RunRecord
 
 log = logging.getLogger(__name__)
 
 PAGE = 1000  # jobs of one read
-BATCH = 200  # changes committed before the leader looks up again
 SEEN = 5.0  # seconds between two writes of the table of workers
 
 
@@ -52,6 +50,8 @@ class Leader:
         self._scan_at = 0.0
         self._seen_at = 0.0
         self._admitted: set[str] = set()
+        self._placing = Placing(coordinator, election)
+        self._places_due = True
         self._trouble: DatabaseUnavailable | None = None
 
     def step(self) -> bool:
@@ -66,8 +66,10 @@ class Leader:
         self._see_workers(view)
         self._unless_away(lambda: self._record_workers(view, now))
         self._unless_away(lambda: self._read_inbox(view))
-        self._place(view)
-        self._unless_away(lambda: self._record_places(view))
+        if self._placing.place(view):
+            self._places_due = True
+        if self._places_due:
+            self._unless_away(lambda: self._record_places(view))
         if now >= self._scan_at:
             self._scan(view, now)
             self._scan_at = now + timing.SCAN
@@ -105,6 +107,7 @@ class Leader:
         """Read fences and assignments, then the jobs: all that are live, and each other that has
         a fence, causally, since what looks absent may be a server that lags behind."""
         self._coordinator.sync()
+        self._placing.look_again()
         view.fences = views.read_fences(self._coordinator)
         view.assigned = views.read_assigned(self._coordinator)
         last, found, places = 0, dict[int, Wanted](), dict[int, str | None]()
@@ -155,57 +158,12 @@ class Leader:
         if not names:
             return
         self._read_jobs(view, {paths.inbox_job(name) for name in names})
-        self._place(view)
+        self._placing.look_again()
+        self._placing.place(view)
+        self._places_due = True
         self._coordinator.commit_many([[Delete(f"{paths.INBOX}/{name}")] for name in names])
 
-    # -- placing
-
-    def _place(self, view: View) -> None:
-        hosts = [
-            placement.Host(name, seen.labels, seen.capacity, name not in view.drained)
-            for name, seen in view.workers.items()
-        ]
-        taken = view.open_slots()
-        living = self._living(view, taken)
-        wishes: list[placement.Wish] = []
-        for job_id, job in living.items():
-            for slot in self._slots(view, job_id, job, hosts):
-                may_overlap = job.spec.concurrency is Concurrency.ALLOW
-                movable = may_overlap or slot not in taken
-                wishes.append(placement.Wish(slot, job.spec.placement, movable))
-        present = {slot: known.fence.holder for slot, known in view.fences.items()}
-        placed = placement.place(wishes, hosts, present)
-        changes: list[assigner.Change] = []
-        for slot in placed.keys() | view.fences.keys():
-            change = assigner.change_for(view, slot, living.get(slot.job_id), placed.get(slot))
-            if change is not None:
-                changes.append(change)
-        for start in range(0, len(changes), BATCH):
-            batch = changes[start : start + BATCH]
-            assigner.apply(self._coordinator, view, self._election.proof, batch)
-
-    @staticmethod
-    def _living(view: View, taken: set[Slot]) -> dict[int, Wanted]:
-        """Jobs that stand somewhere. A one-shot does until its last attempt is recorded."""
-        busy = {slot.job_id for slot in taken}
-        return {
-            job_id: job
-            for job_id, job in view.jobs.items()
-            if not job.removed and (not job.over or job_id in busy)
-        }
-
-    @staticmethod
-    def _slots(view: View, job_id: int, job: Wanted, hosts: Sequence[placement.Host]) -> list[Slot]:
-        """The slots a job shall have; a job on all keeps those of workers that are away."""
-        slots = placement.slots_of(job_id, job.spec.placement, hosts)
-        if job.spec.placement.on != "all":
-            return slots
-        away = [
-            slot
-            for slot in view.fences
-            if slot.job_id == job_id and slot.node and slot.node not in view.workers
-        ]
-        return [*slots, *away]
+    # -- recording where jobs stand
 
     def _record_places(self, view: View) -> None:
         """Make the jobs' rows name the workers that hold them; a job on all names none."""
@@ -218,6 +176,7 @@ class Leader:
         if differs:
             workers.save_places(self._database, differs)
             view.places.update(differs)
+        self._places_due = False
 
     # -- closing
 

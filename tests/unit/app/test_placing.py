@@ -1,0 +1,45 @@
+"""When the leader looks where slots should stand, and when it need not."""
+
+from __future__ import annotations
+
+from dcron_app.manager.placing import Placing
+from dcron_app.manager.view import View, Wanted
+from dcron_common import paths
+from dcron_common.coordinator.contract import Check
+from dcron_common.coordinator.local import LocalEnsemble
+from dcron_common.job import JobType, Spec
+from dcron_common.paths import Slot
+from dcron_common.protocol import Registration
+
+
+class Led:
+    """An election that this leader has won."""
+
+    proof = Check(paths.EPOCH, 0)
+
+
+def registration(name: str) -> Registration:
+    return Registration(name, "boot", "1", "10.0.0.1", {}, 100, "test", 0)
+
+
+def test_it_looks_only_when_there_is_a_reason() -> None:
+    ensemble = LocalEnsemble()
+    coordinator = ensemble.session()
+    coordinator.start(1)
+    for path in (*paths.roots(), paths.assignments("a"), paths.assignments("b")):
+        coordinator.ensure(path)
+    spec = Spec(1, "i", 1, JobType.COMMAND, "true", "* * * * *", "UTC", 60)
+    view = View(jobs={1: Wanted(spec)}, workers={"a": registration("a")})
+    placing = Placing(coordinator, Led())  # type: ignore[arg-type]  # its proof is all that counts
+    assert placing.place(view)
+    assert view.fences[Slot(1)].fence.holder == "a"
+    assert not placing.place(view)
+    view.workers["b"] = registration("b")
+    assert placing.place(view), "a host came"
+    del view.workers["a"]
+    assert placing.place(view), "a host went"
+    assert view.fences[Slot(1)].fence.holder == "b"
+    assert not placing.place(view)
+    placing.look_again()
+    assert placing.place(view)
+    ensemble.close()
