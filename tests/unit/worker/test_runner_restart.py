@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 
 import pytest
 
@@ -78,10 +79,10 @@ def test_results_survive_a_crash_until_they_are_acknowledged(stage: Stage) -> No
 
 
 def test_after_a_reboot_every_run_is_lost(stage: Stage) -> None:
-    stage.start("run", "sleep 60")
+    stage.start("run", "exec sleep 60")
     pid = stage.started("run").pid
-    stage.runner.kill("run", "the reboot would have done it")
     stage.crash()
+    os.kill(pid, signal.SIGKILL)  # as the reboot would have
     wait_until(lambda: not running(pid))
     journal = stage.state / "journal"
     lines = [json.loads(line) for line in journal.read_text().splitlines() if line]
