@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.roles.rendered import HOSTS, ROLES, render
+from tests.integration.rendered import HOSTS, ROLES, render
 
 TEMPLATE = ROLES / "dcron_app" / "templates" / "firewall.nft.j2"
 SERVER = """

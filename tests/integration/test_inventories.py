@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from dcron_common.config import load_app, load_worker
-from tests.unit.roles.playbooks import Inventory
+from tests.integration.playbooks import Inventory
 
 CONTROL = ["ctl1", "ctl2", "ctl3"]
 EVERY_GROUP = {"mysql", "zookeeper", "haproxy", "ntp", "s3_store", "dcron_app", "dcron_worker"}

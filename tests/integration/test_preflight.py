@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.roles.playbooks import Inventory
+from tests.integration.playbooks import Inventory
 
 BUCKET = {"s3_bucket": "of-ours"}
 KEYS = {"vault_dcron_s3_access_key": "AKIAXR3QW7Z2M5TN8PLC"}

@@ -15,7 +15,7 @@ from dcron_common.coordinator.local import LocalCoordinator, LocalEnsemble
 from dcron_common.errors import ConfigError
 from dcron_common.protocol import Registration
 from dcron_worker.membership import Membership
-from tests.unit.worker.runner_lab import wait_until
+from tests.integration.launcher.stage import wait_until
 
 MINE = Registration(
     worker="node1",

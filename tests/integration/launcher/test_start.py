@@ -11,7 +11,7 @@ import pytest
 
 from dcron_common.errors import LaunchError
 from dcron_worker.runner.model import Started
-from tests.unit.worker.runner_lab import Stage, boot
+from tests.integration.launcher.stage import Stage, boot
 
 as_root = pytest.mark.skipif(os.getuid() != 0, reason="only root can run jobs as another user")
 

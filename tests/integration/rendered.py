@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-ROLES = Path(__file__).parents[3] / "roles"
+ROLES = Path(__file__).parents[2] / "roles"
 HOSTS = {"ctl1": "192.0.2.11", "ctl2": "192.0.2.12", "node1": "192.0.2.21"}
 INVENTORY = "".join(f"{name} dcron_address={address}\n" for name, address in HOSTS.items())
 GROUPS = "[haproxy]\nctl2\n[dcron_app]\nctl1\n[zookeeper]\nctl1\n"

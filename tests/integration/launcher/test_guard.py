@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from tests.unit.worker.runner_lab import Stage, boot, running, wait_until
+from tests.integration.launcher.stage import Stage, boot, running, wait_until
 
 # Leaves its session and its parent, keeps its mark, and does not listen.
 STUBBORN = "setsid sh -c 'trap \"\" TERM; echo $$ >{file}; while :; do sleep 1; done' &"

@@ -12,7 +12,7 @@ from dcron_common.errors import LaunchError
 from dcron_worker.runner.client import Runner
 from dcron_worker.runner.journal import Journal
 from dcron_worker.runner.model import Ended
-from tests.unit.worker.runner_lab import PATIENCE, Stage, running, wait_until
+from tests.integration.launcher.stage import PATIENCE, Stage, running, wait_until
 
 
 def test_a_run_outlives_its_launcher_and_is_guarded_by_the_next(stage: Stage) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.worker.runner_lab import Stage
+from tests.integration.launcher.stage import Stage
 
 
 @pytest.fixture(params=["cgroups", "proc"])

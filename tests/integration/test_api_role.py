@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from dcron_common.config import load_app
-from tests.unit.roles.rendered import ROLES, render
+from tests.integration.rendered import ROLES, render
 
 TEMPLATES = ROLES / "dcron_app" / "templates"
 MIB = 1024 * 1024

@@ -12,7 +12,7 @@ import pytest
 from dcron_worker.runner import wire
 from dcron_worker.runner.model import Ended, Launch, to_json
 from dcron_worker.runner.register import Register
-from tests.unit.worker.runner_lab import PATIENCE, Stage, wait_until
+from tests.integration.launcher.stage import PATIENCE, Stage, wait_until
 
 RUNS = 2000
 TAIL = "\x01" * 8192  # six bytes each as JSON: all of it takes 96 MiB

@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-CHECKOUT = Path(__file__).resolve().parents[3]
+CHECKOUT = Path(__file__).resolve().parents[2]
 _FACTS = {
     "distribution": "Debian",
     "distribution_major_version": "12",
