@@ -87,7 +87,8 @@ class Claim(_Payload):
 
     `nonce` names the launch: after a lost answer, a claim with one's own nonce is one's own
     (P3). `not_before` is set while a retry waits. `resumes` counts the times that another
-    worker took it over. `ended` are earlier attempts whose rows may not be written yet; the newest
+    worker took it over. `closed`: the job's holder wrote the result, so that nothing remains to be
+    decided. `ended` are earlier attempts whose rows may not be written yet; the newest
     of them may be long, the others have lost their output. `passed_over` are older due minutes
     that this claim closes without a start of their own: they are recorded as missed together with
     it, for `passed_reason`.
@@ -106,6 +107,7 @@ class Claim(_Payload):
     passed_over: list[int] = field(default_factory=list)
     passed_reason: str | None = None
     result: Result | None = None
+    closed: bool = False
     ended: list[Attempt] = field(default_factory=list)
 
     @classmethod
@@ -117,7 +119,7 @@ class Claim(_Payload):
         values["ended"] = [_attempt(one) for one in values.get("ended", [])]
         return values
 
-    def closed(self, result: Result) -> Attempt:
+    def as_ended(self, result: Result) -> Attempt:
         """This attempt, ended."""
         return Attempt(self.run_id, self.attempt, self.trigger, self.worker, self.epoch, result)
 
@@ -151,12 +153,27 @@ class Registration(_Payload):
     clock_offset: float | None = None
     ill: list[str] = field(default_factory=list)
 
+    @classmethod
+    def _typed(cls, values: dict[str, Any]) -> dict[str, Any]:
+        """A worker writes this, and the leader's database and placement rely on it."""
+        bounds = {"worker": 64, "address": 64, "version": 32, "boot_id": 36}
+        for name, most in bounds.items():
+            if not isinstance(values[name], str) or len(values[name]) > most:
+                raise ValueError(f"{name} must be a text of at most {most} characters")
+        if type(values["capacity"]) is not int or not 0 < values["capacity"] <= 1_000_000:
+            raise ValueError("capacity must be a number from 1 to 1,000,000")
+        labels = values["labels"]
+        if not isinstance(labels, dict) or not all(isinstance(v, str) for v in labels.values()):
+            raise ValueError("labels must be texts")
+        return values
+
 
 @dataclass(frozen=True, slots=True)
 class Task(_Payload):
     """A run that the leader asks of the job's present holder, not before `not_before`.
 
-    `ended`: as in Claim; the claim that takes the task inherits them.
+    `ended`, `passed_over`, `passed_reason`: as in Claim; the claim that takes the task inherits
+    them.
     """
 
     trigger: Trigger
@@ -165,6 +182,8 @@ class Task(_Payload):
     resumes: int = 0
     not_before: float | None = None
     ended: list[Attempt] = field(default_factory=list)
+    passed_over: list[int] = field(default_factory=list)
+    passed_reason: str | None = None
 
     @classmethod
     def _typed(cls, values: dict[str, Any]) -> dict[str, Any]:

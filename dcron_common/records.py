@@ -5,15 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from dcron_common.paths import Slot
-from dcron_common.protocol import Attempt, Claim, Result
+from dcron_common.protocol import Attempt, Claim, Result, Task
 from dcron_common.run import MANUAL, RunRecord, RunState, Trigger, scheduled_at
+
+
+def of_task(slot: Slot, key: str, task: Task) -> list[RunRecord]:
+    """All that a task knows to have ended."""
+    missed = _missed(slot, task.passed_over, task.passed_reason, task.ended[-1:])
+    return [*missed, *ended(slot, key, task.ended)]
 
 
 def rows(slot: Slot, key: str, claim: Claim) -> list[RunRecord]:
     """All that a claim knows to have ended: passed over minutes, earlier attempts, itself."""
     known = [*passed_over(slot, claim), *ended(slot, key, claim.ended)]
     if claim.result is not None:
-        known.append(_record(slot, key, claim.closed(claim.result)))
+        known.append(_record(slot, key, claim.as_ended(claim.result)))
     return known
 
 
@@ -25,26 +31,35 @@ def ended(slot: Slot, key: str, attempts: Sequence[Attempt]) -> list[RunRecord]:
 def running(slot: Slot, key: str, claim: Claim, started_at: float) -> RunRecord:
     """The row of an attempt that has just started."""
     begun = Result(RunState.RUNNING, started_at, 0.0)
-    return _record(slot, key, claim.closed(begun))
+    return _record(slot, key, claim.as_ended(begun))
 
 
 def passed_over(slot: Slot, claim: Claim) -> list[RunRecord]:
     """Rows for the older minutes that a claim closed."""
+    closed = Result(RunState.MISSED, None, claim.claimed_at)
+    return _missed(slot, claim.passed_over, claim.passed_reason, [claim.as_ended(closed)])
+
+
+def _missed(
+    slot: Slot, minutes: Sequence[int], reason: str | None, by: Sequence[Attempt]
+) -> list[RunRecord]:
+    """`by`: the attempt that closed them."""
     return [
         RunRecord(
-            run_id=claim.run_id,
+            run_id=one.run_id,
             job_id=slot.job_id,
             scheduled_at=minute,
             attempt=1,
             trigger=Trigger.CRON,
             state=RunState.MISSED,
             node=slot.node,
-            worker=claim.worker or None,
-            epoch=claim.epoch,
-            finished_at=claim.claimed_at,
-            reason=claim.passed_reason,
+            worker=one.worker or None,
+            epoch=one.epoch,
+            finished_at=one.result.finished_at,
+            reason=reason,
         )
-        for minute in claim.passed_over
+        for one in by
+        for minute in minutes
     ]
 
 

@@ -36,6 +36,9 @@ def adopt(
     session = coordinator.session_id
     for opened in list(book.claims.values()):
         claim = opened.claim
+        if claim.result is not None and not claim.closed and book.mine(opened.slot):
+            lifecycle.close_as_holder(opened)
+            continue
         recording.closed(opened)
         if claim.result is not None or claim.not_before is not None:
             continue

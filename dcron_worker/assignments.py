@@ -33,7 +33,7 @@ def refresh(worker: str, coordinator: Coordinator, book: Book) -> bool:
     new = [
         (slot, revision)
         for slot, revision in wanted.items()
-        if slot not in book.held or book.held[slot].spec.revision != revision
+        if slot not in book.held or not _is_current(book.held[slot], revision)
     ]
     specs = coordinator.get_many([paths.assignment(worker, s, r) for s, r in new])
     fences = coordinator.get_many([paths.fence(slot) for slot, _ in new])
@@ -49,3 +49,8 @@ def refresh(worker: str, coordinator: Coordinator, book: Book) -> bool:
             continue
         book.held[slot] = Held(spec, schedule, fence, fence_node.stat.version)
     return bool(gone or new)
+
+
+def _is_current(held: Held, revision: int) -> bool:
+    """A restored database may give an id and a revision to another job: its incarnation tells."""
+    return held.spec.revision == revision and held.fence.incarnation == held.spec.incarnation

@@ -58,6 +58,17 @@ class Book:
         held = self.mine(slot)
         return held if held is not None and held.fence.state == "active" else None
 
+    def doubtful(self) -> list[Slot]:
+        """Slots whose fence may say by now what it did not when it was read: that a run elsewhere
+        is over, or that this worker is the holder after all. Nothing else would read it again."""
+        here = {(opened.slot, opened.key) for opened in list(self.claims.values())}
+        return [
+            slot
+            for slot, held in self.held.items()
+            if held.fence.holder != self.worker
+            or (held.fence.active is not None and (slot, held.fence.active) not in here)
+        ]
+
     def digests(self) -> set[str]:
         """SHA-256 of the files of open claims; asked from other threads too."""
         specs = [opened.spec for opened in list(self.claims.values())]

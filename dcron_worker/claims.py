@@ -73,6 +73,8 @@ class Claims:
             resumes=task.resumes,
             not_before=task.not_before,
             ended=task.ended,
+            passed_over=task.passed_over,
+            passed_reason=task.passed_reason,
         )
         wanted = self._want(slot, held, key, claim, mark=held.fence.mark)
         gone = Delete(paths.task(self._worker, slot, key))
@@ -109,11 +111,11 @@ class Claims:
         With `retry_at` the claim goes on as the next attempt, and the job stays taken. False:
         not done, try again after the next look.
         """
-        claim = replace(opened.claim, result=result)
+        held = self._book.mine(opened.slot)
+        claim = replace(opened.claim, result=result, not_before=None, closed=held is not None)
         if retry_at is not None:
             claim = self._next(opened.claim, result, retry_at)
         operations: list[Operation] = [Set(opened.path, claim.encode(), opened.version)]
-        held = self._book.mine(opened.slot)
         fence = held.fence if held else None
         if held and fence:
             if fence.active == opened.key and retry_at is None:
@@ -136,12 +138,13 @@ class Claims:
         """The claim as its next attempt, with this one's end in it until that is recorded."""
         return replace(
             claim,
+            result=None,
             run_id=self._new_id(),
             attempt=claim.attempt + 1,
             resumes=claim.resumes + (result.state.is_loss),
             trigger=Trigger.RESUME if result.state.is_loss else Trigger.RETRY,
             not_before=retry_at,
-            ended=claim.with_ended(claim.closed(result)),
+            ended=claim.with_ended(claim.as_ended(result)),
         )
 
     def _commit(
@@ -191,7 +194,7 @@ class Claims:
         )
         if decision.outcome is not None:
             result = Result(decision.outcome, None, self._clock.wall(), reason=decision.reason)
-            claim = replace(claim, result=result)
+            claim = replace(claim, result=result, closed=True)
         return self._want(slot, held, cron_key(decision.minute), claim, mark=decision.minute)
 
     def _claim(self, held: Held, trigger: Trigger, attempt: int) -> Claim:

@@ -171,6 +171,8 @@ class Daemon:
             self._recording,
             self._runner,
         )
+        if doubtful := self._book.doubtful():
+            self._claims.refresh(doubtful)
         self._lifecycle.take_tasks()
         self._changed = False
         if changed:

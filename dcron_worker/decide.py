@@ -41,7 +41,9 @@ def decide(
 ) -> Decision | None:
     """What `worker` does at `now` about one job; None when nothing is due, it is not its own, or
     a minute that has to be caught up waits for the run before it."""
-    if fence.holder != worker or fence.state != "active" or fence.revision != spec.revision:
+    if fence.holder != worker or fence.state != "active":
+        return None
+    if (fence.incarnation, fence.revision) != (spec.incarnation, spec.revision):
         return None
     # A revision begins at its first minute; what was due before belongs to the one before.
     since = max(fence.mark, spec.effective_from - 60)
@@ -64,10 +66,10 @@ def decide(
         )
     if fence.active is None or spec.concurrency is Concurrency.ALLOW:
         return decision
-    if spec.concurrency is Concurrency.REPLACE:
-        return replace(decision, replaces=fence.active)
     if spec.catch_up is CatchUp.ALL and (decision.more or late > ON_TIME):
         return None
+    if spec.concurrency is Concurrency.REPLACE:
+        return replace(decision, replaces=fence.active)
     return replace(
         decision,
         outcome=RunState.SKIPPED,

@@ -15,7 +15,7 @@ from dcron_common import paths, records
 from dcron_common.attempts import next_attempt
 from dcron_common.clock import Clock
 from dcron_common.coordinator.contract import Coordinator
-from dcron_common.errors import DcronError, LaunchError, NoNode
+from dcron_common.errors import ConnectionLost, DcronError, LaunchError, NoNode
 from dcron_common.job import JobType, Spec
 from dcron_common.paths import Slot
 from dcron_common.protocol import Result, Task
@@ -66,6 +66,7 @@ class Lifecycle:
         self._jitter = jitter
         self._fetching: set[str] = set()
         self._ready: dict[str, Launch] = {}  # not yet known to be with the launcher
+        self._left_alone: set[str] = set()  # tasks that cannot be read
         self._ended: dict[str, Ended] = {}  # whose claims are not yet finished
 
     def on_its_way(self, run_id: str) -> bool:
@@ -230,6 +231,16 @@ class Lifecycle:
         now = self._clock.wall()
         return next_attempt(held.spec, opened.claim, result.state, now, self._jitter())
 
+    def close_as_holder(self, opened: OpenClaim) -> None:
+        """A result that this worker wrote while it was not the holder, and by now it is again:
+        what the leader would have decided is for it to decide."""
+        result = opened.claim.result
+        if result is None:
+            return
+        again = self._again_at(opened, result)
+        if self._claims.finish(opened, result, again):
+            self._recording.closed(opened)
+
     def start_retries(self) -> None:
         """Launch the attempts whose time has come (P12: the present holder does)."""
         now = self._clock.wall()
@@ -239,6 +250,7 @@ class Lifecycle:
             if opened.claim.not_before is not None
             and opened.claim.not_before <= now
             and self._book.may_start(opened.slot)
+            and not self.on_its_way(opened.claim.run_id)
         ]
         for opened in due:
             if self._claims.take_again(opened):
@@ -246,15 +258,24 @@ class Lifecycle:
 
     def take_tasks(self) -> None:
         """Start what the leader asked for."""
-        worker = self._book.worker
-        for name in self._coordinator.children(paths.tasks(worker)):
-            slot, key = paths.run_parts(name)
-            if not self._book.may_start(slot):
-                continue
+        for name in self._coordinator.children(paths.tasks(self._book.worker)):
             try:
-                node = self._coordinator.get(paths.task(worker, slot, key))
-            except NoNode:
-                continue
-            opened = self._claims.take_task(slot, key, Task.decode(node.data))
-            if opened is not None:
-                self.begin([opened])
+                self._take_task(name)
+            except ConnectionLost:
+                raise
+            except DcronError:  # one that cannot be read must not stop the others
+                if name not in self._left_alone:
+                    log.exception("task %s is left alone", name)
+                self._left_alone.add(name)
+
+    def _take_task(self, name: str) -> None:
+        slot, key = paths.run_parts(name)
+        if not self._book.may_start(slot):
+            return
+        try:
+            node = self._coordinator.get(paths.task(self._book.worker, slot, key))
+        except NoNode:
+            return
+        opened = self._claims.take_task(slot, key, Task.decode(node.data))
+        if opened is not None:
+            self.begin([opened])

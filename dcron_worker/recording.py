@@ -77,7 +77,7 @@ class Recording:
 
     def _drop(self, opened: OpenClaim) -> None:
         """Remove the claim, where that is for its worker to do; else the leader closes it."""
-        if self._book.mine(opened.slot) is None:
+        if not opened.claim.closed or self._book.mine(opened.slot) is None:
             return
         try:
             self._claims.drop(opened)

@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from dcron_common.errors import DatabaseError, DatabaseUnavailable
+from dcron_common.errors import DatabaseUnavailable
 from dcron_common.run import RunRecord
 
 log = logging.getLogger(__name__)
@@ -75,9 +75,6 @@ class Reporter:
                 if self._stop.is_set():
                     return
                 self._stop.wait(PAUSE)
-            except Exception:  # the top of the thread: reports must not end with it
-                log.exception("a batch of %d reports failed and is repeated", len(waiting))
-                self._stop.wait(PAUSE)
             else:
                 self._say_back()
                 waiting = []
@@ -101,7 +98,7 @@ class Reporter:
             self._write([record for report in reports for record in report.records])
         except DatabaseUnavailable:
             raise
-        except DatabaseError:
+        except Exception:
             log.exception("a batch was refused; its reports are tried one by one")
             self._one_by_one(reports)
             return
@@ -115,7 +112,7 @@ class Reporter:
                 self._write(report.records)
             except DatabaseUnavailable:
                 raise  # what was written is off the list already
-            except DatabaseError:
+            except Exception:  # whatever is wrong with it is wrong with this report alone
                 log.exception("runs %s cannot be recorded: %r", report.run_ids, report.records)
                 self._tell(Outcome(report.run_ids, refused=True))
             else:

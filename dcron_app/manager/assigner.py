@@ -76,10 +76,13 @@ def change_for(view: View, slot: Slot, job: Wanted | None, holder: str | None) -
         if known is None
         else Set(paths.fence(slot), fence.encode(), known.version)
     ]
-    operations += [Delete(paths.assignment(w, slot, r)) for w, r in sorted(assigned - wanted)]
+    # Of another incarnation an assignment of the same name says something else.
+    same = known is None or known.fence.incarnation == spec.incarnation
+    kept = wanted & assigned if same else set()
+    operations += [Delete(paths.assignment(w, slot, r)) for w, r in sorted(assigned - kept)]
     operations += [
         Create(paths.assignment(w, slot, r), spec.encode(), access=shared_with(w, "r"))
-        for w, r in sorted(wanted - assigned)
+        for w, r in sorted(wanted - kept)
     ]
     return Change(slot, tuple(operations), known, fence, frozenset(wanted))
 

@@ -11,6 +11,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
+from typing import Any
 
 from dcron_app.manager.view import Known, Name, View, reread
 from dcron_common import paths, records
@@ -25,7 +27,7 @@ from dcron_common.coordinator.contract import (
     Set,
     shared_with,
 )
-from dcron_common.errors import ConnectionLost, CoordinatorError
+from dcron_common.errors import ConnectionLost, CoordinatorError, DatabaseUnavailable
 from dcron_common.job import Concurrency
 from dcron_common.paths import Slot
 from dcron_common.protocol import Claim, Result, Task
@@ -35,7 +37,10 @@ log = logging.getLogger(__name__)
 
 
 class Closing:
-    """One pass over some claims. `write` records rows in the database; `now`: epoch seconds."""
+    """One pass over some claims. `write` records rows in the database; `now`: epoch seconds.
+
+    `trouble`: why what needed the database was left for the next pass, if it was.
+    """
 
     def __init__(
         self,
@@ -50,20 +55,30 @@ class Closing:
         self._proof = proof
         self._write = write
         self._now = now
+        self.trouble: DatabaseUnavailable | None = None
 
     def close(self, names: Sequence[Name], lost: Sequence[str]) -> None:
         """Look at claims of workers that are `lost`, and of others whose slot has moved on."""
-        paths_ = [paths.claim(name.worker, name.slot, name.key) for name in names]
-        nodes = self._coordinator.get_many(paths_)
+        nodes = self._coordinator.get_many([_path(name) for name in names])
         for name, node in zip(names, nodes, strict=True):
-            if node is None:
-                continue
-            try:
-                self._close(name, node, name.worker in lost)
-            except ConnectionLost:
-                raise
-            except CoordinatorError as error:
-                log.info("job=%s key=%s is closed later: %s", name.slot, name.key, error)
+            if node is not None and name not in self._view.aside:
+                self._alone(name, partial(self._close, name, node, name.worker in lost))
+
+    def _alone(self, name: Name, work: Callable[[], None]) -> None:
+        """What is wrong with one claim or task hinders no other (P13)."""
+        try:
+            work()
+        except ConnectionLost:
+            raise
+        except DatabaseUnavailable as error:
+            self.trouble = error
+        except CoordinatorError as error:
+            log.info("job=%s key=%s is closed later: %s", name.slot, name.key, error)
+        except Exception:
+            log.exception(
+                "job=%s key=%s of worker=%s is set aside", name.slot, name.key, name.worker
+            )
+            self._view.aside.add(name)
 
     def _close(self, name: Name, node: Node, lost: bool) -> None:
         claim = Claim.decode(node.data)
@@ -92,7 +107,9 @@ class Closing:
         job = self._view.jobs.get(name.slot.job_id)
         if job is None or job.removed or name.slot.node:
             return None  # what runs on every node is not taken over by another
-        if claim.not_before is not None:
+        if claim.closed:
+            return None
+        if claim.result is None and claim.not_before is not None:
             return claim.not_before
         state = claim.result.state if claim.result else RunState.LOST
         return next_attempt(job.spec, claim, state, self._now, 0.0)
@@ -103,24 +120,28 @@ class Closing:
             return None
         if known.fence.holder is None or known.fence.holder not in self._view.workers:
             return None
-        if claim.not_before is not None:
+        inherited: dict[str, Any] = {
+            "epoch": known.fence.epoch,
+            "not_before": start_at,
+            "passed_over": claim.passed_over,
+            "passed_reason": claim.passed_reason,
+        }
+        if claim.result is None and claim.not_before is not None:
             return Task(
                 claim.trigger,
                 claim.attempt,
-                known.fence.epoch,
-                claim.resumes,
-                start_at,
-                claim.ended,
+                resumes=claim.resumes,
+                ended=claim.ended,
+                **inherited,
             )
         result = claim.result or self._lost(name)
         again = result.state.is_loss
         return Task(
             Trigger.RESUME if again else Trigger.RETRY,
             claim.attempt + 1,
-            known.fence.epoch,
-            claim.resumes + again,
-            start_at,
-            claim.with_ended(claim.closed(result)),
+            resumes=claim.resumes + again,
+            ended=claim.with_ended(claim.as_ended(result)),
+            **inherited,
         )
 
     def _lost(self, name: Name) -> Result:
@@ -137,6 +158,8 @@ class Closing:
             return
         fence = known.fence
         if self._view.jobs[name.slot.job_id].spec.concurrency is not Concurrency.ALLOW:
+            if fence.active not in (None, name.key):
+                return  # another run has the job: this one goes on after it
             fence = replace(fence, active=name.key)
         goal = paths.task(fence.holder or "", name.slot, name.key)
         access = shared_with(fence.holder or "", "r")
@@ -182,7 +205,7 @@ class Closing:
         log.warning("job=%s key=%s of worker=%s is closed", name.slot, name.key, name.worker)
 
     def _remove(self, name: Name, node: Node, claim: Claim, known: Known | None) -> None:
-        self._write(records.rows(name.slot, name.key, claim))
+        self._record(records.rows(name.slot, name.key, claim))
         self._commit(
             name,
             [
@@ -191,6 +214,12 @@ class Closing:
                 Delete(_path(name), node.stat.version),
             ],
         )
+
+    def _record(self, rows: Sequence[RunRecord]) -> None:
+        """Write rows; once the database did not answer it is not asked again in this pass."""
+        if self.trouble is not None:
+            raise self.trouble
+        self._write(rows)
 
     def _without_owner(self, name: Name) -> list[Operation]:
         owner = paths.owner(_path(name))
@@ -205,12 +234,8 @@ class Closing:
     def move_tasks(self, names: Sequence[Name]) -> None:
         """Tasks of workers that do not hold their slot any more go to the one that does."""
         for name in names:
-            try:
-                self._move_task(name)
-            except ConnectionLost:
-                raise
-            except CoordinatorError as error:
-                log.info("task %s.%s is moved later: %s", name.slot, name.key, error)
+            if name not in self._view.aside:
+                self._alone(name, partial(self._move_task, name))
 
     def _move_task(self, name: Name) -> None:
         path = paths.task(name.worker, name.slot, name.key)
@@ -219,7 +244,7 @@ class Closing:
         job = self._view.jobs.get(name.slot.job_id)
         if known is None or known.fence.state == "removed" or job is None or job.removed:
             task = Task.decode(node.data)
-            self._write(records.ended(name.slot, name.key, task.ended))
+            self._record(records.of_task(name.slot, name.key, task))
             self._commit(name, [*_freed(name, known), Delete(path, node.stat.version)])
             return
         holder = known.fence.holder
@@ -242,9 +267,13 @@ class Closing:
         has begun since makes the version check fail.
         """
         there = {(name.slot, name.key) for name in names}
-        for slot, known in suspects.items():
-            active = known.fence.active
-            if active is None or (slot, active) in there:
+        slots = [s for s, known in suspects.items() if (s, known.fence.active) not in there]
+        nodes = self._coordinator.get_many([paths.fence(slot) for slot in slots])
+        for slot, node in zip(slots, nodes, strict=True):
+            known, active = suspects[slot], suspects[slot].fence.active
+            if node is None or node.stat.version != known.version:
+                if node is not None:  # its run has ended since: the view was behind
+                    reread(self._coordinator, self._view, slot)
                 continue
             fence = replace(known.fence, active=None)
             try:

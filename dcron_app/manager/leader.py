@@ -64,15 +64,16 @@ class Leader:
         now = self._clock.boot()
         view = self._compared(now)
         self._see_workers(view)
-        self._unless_away(lambda: self._record_workers(view, now))
-        self._unless_away(lambda: self._read_inbox(view))
         if self._placing.place(view):
             self._places_due = True
+        if now >= self._scan_at:
+            self._scan_at = now + timing.SCAN
+            self._scan(view, now)
+        # Last, since a database that is away takes its time to say so.
+        self._unless_away(lambda: self._read_inbox(view))
         if self._places_due:
             self._unless_away(lambda: self._record_places(view))
-        if now >= self._scan_at:
-            self._scan(view, now)
-            self._scan_at = now + timing.SCAN
+        self._unless_away(lambda: self._record_workers(view, now))
         if self._trouble is not None:
             raise self._trouble
         return True
@@ -105,13 +106,15 @@ class Leader:
 
     def _load(self, view: View) -> None:
         """Read fences and assignments, then the jobs: all that are live, and each other that has
-        a fence, causally, since what looks absent may be a server that lags behind."""
+        a fence. Causally: a server that lags behind may lack a job, or still have one whose fence
+        is forgotten by now."""
         self._coordinator.sync()
         self._placing.look_again()
         view.fences = views.read_fences(self._coordinator)
         view.assigned = views.read_assigned(self._coordinator)
+        view.aside.clear()
         last, found, places = 0, dict[int, Wanted](), dict[int, str | None]()
-        while page := jobs.jobs_after(self._database, last, PAGE, live=True):
+        while page := jobs.jobs_after(self._database, last, PAGE, live=True, causal=True):
             for row in page:
                 found[row.id] = _wanted(row)
                 places[row.id] = row.worker
@@ -140,9 +143,9 @@ class Leader:
 
     def _record_workers(self, view: View, now: float) -> None:
         if now >= self._seen_at:
+            self._seen_at = now + SEEN
             workers.save_seen(self._database, view.workers, self._clock.wall())
             view.drained = workers.drained(self._database)
-            self._seen_at = now + SEEN
 
     def _admit(self, name: str) -> None:
         """Give a worker its places: what is below them is its own and nobody else's."""
@@ -189,10 +192,11 @@ class Leader:
             self._coordinator, view, self._election.proof, self._write, self._clock.wall()
         )
         strays = [name for name in view.claims if name.worker in lost or not _holds(view, name)]
-        self._unless_away(lambda: closing.close(strays, lost))
-        astray = [name for name in view.tasks if not _holds(view, name)]
-        self._unless_away(lambda: closing.move_tasks(astray))
+        closing.close(strays, lost)
+        closing.move_tasks([name for name in view.tasks if not _holds(view, name)])
+        self._trouble = closing.trouble or self._trouble
         closing.free(suspects, [*view.claims, *view.tasks])
+        self._placing.scanned()
         wall = self._clock.wall()
         account(self._coordinator, view, self._election.proof, lambda: ulid(wall), wall)
         self._forget_removed(view)
@@ -200,8 +204,9 @@ class Leader:
     def _read_names(self, view: View) -> list[str]:
         """Look which runs are under way; all workers that ever had one."""
         names = self._coordinator.children(paths.RUNS)
-        view.claims = views.read_names(self._coordinator, names, [paths.runs(n) for n in names])
+        # Tasks first: one that is taken in between shows as a claim.
         view.tasks = views.read_names(self._coordinator, names, [paths.tasks(n) for n in names])
+        view.claims = views.read_names(self._coordinator, names, [paths.runs(n) for n in names])
         return names
 
     @staticmethod

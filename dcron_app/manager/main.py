@@ -16,7 +16,7 @@ from dcron_common.clock import SYSTEM, Clock
 from dcron_common.config import AppConfig
 from dcron_common.coordinator.contract import ANYONE, APP, Access, Coordinator
 from dcron_common.db.connection import Database
-from dcron_common.errors import ConnectionLost, DatabaseUnavailable, DcronError
+from dcron_common.errors import ConnectionLost, DatabaseUnavailable
 
 log = logging.getLogger(__name__)
 
@@ -61,7 +61,7 @@ class Manager:
                 if trouble is None:
                     log.warning("manager=%s waits: %s", self._name, error)
                 trouble = str(error)
-            except DcronError:
+            except Exception:  # the top of the loop: one bad item must not end the manager
                 log.exception("manager=%s a pass failed and is repeated", self._name)
             self._wake.wait(PASS)
             self._wake.clear()

@@ -26,6 +26,11 @@ class Placing:
         self._election = election
         self._hosts: list[placement.Host] = []
         self._due = True
+        self._misplaced = False
+
+    def scanned(self) -> None:
+        """What was bound by a run may be free by now."""
+        self._due = self._due or self._misplaced
 
     def look_again(self) -> None:
         """Jobs, fences or assignments may not be what they were."""
@@ -59,8 +64,8 @@ class Placing:
             batch = changes[start : start + BATCH]
             proof = self._election.proof
             done += len(assigner.apply(self._coordinator, view, proof, batch))
-        # What is bound by a run moves when that has ended; what failed was read again.
-        self._due = done < len(changes) or _misplaced(wishes, hosts, placed)
+        self._due = done < len(changes)  # what failed was read again
+        self._misplaced = _misplaced(wishes, hosts, placed)
 
 
 def _living(view: View, taken: set[Slot]) -> dict[int, Wanted]:

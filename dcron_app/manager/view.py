@@ -7,6 +7,7 @@ Whatever is stale here makes a version check fail, never a wrong write.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -16,6 +17,8 @@ from dcron_common.errors import CoordinatorError, NoNode
 from dcron_common.job import Spec
 from dcron_common.paths import Slot
 from dcron_common.protocol import Fence, Registration
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +52,8 @@ class Name:
 class View:
     """`assigned`: (worker, revision) pairs of each slot. `claims`, `tasks`: as last scanned.
 
-    `places`: which worker the job's row names, None for none.
+    `places`: which worker the job's row names, None for none. `aside`: claims and tasks that
+    cannot be closed; they are tried again after the next comparison.
     """
 
     jobs: dict[int, Wanted] = field(default_factory=dict)
@@ -61,6 +65,7 @@ class View:
     claims: list[Name] = field(default_factory=list)
     tasks: list[Name] = field(default_factory=list)
     places: dict[int, str | None] = field(default_factory=dict)
+    aside: set[Name] = field(default_factory=set)
 
     def fence(self, slot: Slot) -> Fence | None:
         """The slot's fence, if there is one."""
@@ -79,11 +84,17 @@ def read_fences(coordinator: Coordinator) -> dict[Slot, Known]:
     for names in coordinator.children_many(paths.fence_shards()):
         slots += [Slot.parse(name) for name in names or []]
     nodes = coordinator.get_many([paths.fence(slot) for slot in slots])
-    return {
-        slot: Known(Fence.decode(node.data), node.stat.version, node.stat.access_version)
-        for slot, node in zip(slots, nodes, strict=True)
-        if node is not None
-    }
+    found: dict[Slot, Known] = {}
+    for slot, node in zip(slots, nodes, strict=True):
+        if node is None:
+            continue
+        try:
+            fence = Fence.decode(node.data)
+        except CoordinatorError:
+            log.exception("job=%s its fence cannot be read and is left alone", slot)
+            continue
+        found[slot] = Known(fence, node.stat.version, node.stat.access_version)
+    return found
 
 
 def reread(coordinator: Coordinator, view: View, slot: Slot) -> Known | None:
@@ -111,14 +122,18 @@ def read_assigned(coordinator: Coordinator) -> dict[Slot, set[tuple[str, int]]]:
 
 
 def read_workers(coordinator: Coordinator) -> dict[str, Registration]:
-    """All registrations."""
+    """All registrations; one that cannot be read counts as none: its worker gets no jobs."""
     names = coordinator.children(paths.WORKERS)
     nodes = coordinator.get_many([paths.worker(name) for name in names])
-    return {
-        name: Registration.decode(node.data)
-        for name, node in zip(names, nodes, strict=True)
-        if node is not None
-    }
+    found: dict[str, Registration] = {}
+    for name, node in zip(names, nodes, strict=True):
+        if node is None:
+            continue
+        try:
+            found[name] = Registration.decode(node.data)
+        except CoordinatorError as error:
+            log.error("worker=%s its registration cannot be read: %s", name, error)
+    return found
 
 
 def read_names(

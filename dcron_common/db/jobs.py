@@ -86,8 +86,11 @@ def spec_of(row: JobRow) -> Spec:
 
 
 def has_had_its_time(row: JobRow) -> bool:
-    """Whether it is a one-shot that has been accounted for: it will not fire again."""
-    return row.schedule.startswith("@at") and row.status != Status.SCHEDULED.value
+    """Whether it is a one-shot that has been accounted for: it will not fire again. One on all
+    nodes is not by the row of the first of them."""
+    if not row.schedule.startswith("@at") or row.status == Status.SCHEDULED.value:
+        return False
+    return spec_of(row).placement.on == "one"
 
 
 def first_minute(now: float) -> int:
@@ -215,13 +218,13 @@ def get_jobs(database: Database, ids: Sequence[int], *, causal: bool = False) ->
 
 
 def jobs_after(
-    database: Database, after: int, limit: int = PAGE, *, live: bool = False
+    database: Database, after: int, limit: int = PAGE, *, live: bool = False, causal: bool = False
 ) -> list[JobRow]:
     """At most `limit` jobs with an id above `after`, by id; `live`: without removed ones."""
     condition = Job.id > after
     if live:
         condition &= Job.removed_at.is_null()
-    return database.read(lambda: _rows(condition, limit))
+    return database.read(lambda: _rows(condition, limit), causal=causal)
 
 
 def all_jobs(database: Database, *, live: bool = False) -> Iterator[JobRow]:

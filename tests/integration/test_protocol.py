@@ -12,15 +12,17 @@ import pytest
 from dcron_app.api.announce import close_fences
 from dcron_common import paths
 from dcron_common.db import jobs, runs, workers
+from dcron_common.db.connection import Database
 from dcron_common.errors import (
     ConnectionLost,
+    DatabaseError,
     DatabaseUnavailable,
     LaunchError,
 )
-from dcron_common.job import CatchUp, Concurrency, JobType, Placement
+from dcron_common.job import CatchUp, Concurrency, JobType, OnWorkerLoss, Placement
 from dcron_common.paths import Slot
 from dcron_common.protocol import Fence
-from dcron_common.run import RunState
+from dcron_common.run import RunRecord, RunState
 from tests.integration.faults import lose_answers
 from tests.integration.world import START, Node, World
 
@@ -498,3 +500,146 @@ def test_p7_a_minute_that_the_leader_closed_starts_nowhere(world: World) -> None
     assert all(int(launch.key) > closed for launch in node.processes.launched)
     keys = [(row.scheduled_at, row.attempt) for row in world.rows(job)]
     assert len(keys) == len(set(keys))
+
+
+# What a review found by interleavings
+
+
+@pytest.mark.parametrize("concurrency", [Concurrency.REPLACE, Concurrency.FORBID])
+def test_a_new_holder_learns_that_the_run_elsewhere_is_over(
+    world: World, concurrency: Concurrency
+) -> None:
+    world.add("a")
+    world.add("b")
+    job = world.post(
+        concurrency=concurrency, catch_up=CatchUp.ALL, on_worker_loss=OnWorkerLoss.FAIL
+    )
+    world.turn()
+    node = holder_of(world, job)
+    world.go(65)
+    world.lose(node.name)
+    world.go(120)
+    (other,) = world.nodes.values()
+    assert other.processes.launched
+
+
+def test_passed_over_minutes_travel_with_a_run_that_is_handed_on(world: World) -> None:
+    world.add("a")
+    world.add("b")
+    job = world.post()
+    world.turn()
+    node = holder_of(world, job)
+    world.time.now = START + 245
+    node.database_away = True
+    node.turn()
+    world.lose(node.name)
+    world.go(40)
+    (other,) = world.nodes.values()
+    other.end()
+    world.go(10)
+    states = {row.scheduled_at - START: row.state for row in world.rows(job)}
+    assert [states[60], states[120], states[180]] == [RunState.MISSED] * 3
+    assert states[240] is RunState.SUCCEEDED
+
+
+def test_a_waiting_retry_that_is_replaced_does_not_start_in_the_same_pass(world: World) -> None:
+    node = world.add("a")
+    world.post(concurrency=Concurrency.REPLACE, retries=1, retry_delay_seconds=50)
+    world.go(65)
+    node.end("failed", 1)
+    world.turn()
+    world.time.now = START + 122  # both the retry and the next minute are due by now
+    world.turn()
+    started = [(int(one.key) - START, one.attempt) for one in node.processes.launched]
+    assert started == [(60, 1), (120, 1)]
+
+
+def test_a_retry_that_was_replaced_is_not_revived_by_the_leader(world: World) -> None:
+    world.add("a")
+    world.add("b")
+    job = world.post(concurrency=Concurrency.REPLACE, retries=1, retry_delay_seconds=3600)
+    world.turn()
+    node = holder_of(world, job)
+    world.go(65)
+    node.database_away = True
+    node.end("failed", 1)
+    world.go(60)
+    world.lose(node.name)
+    world.go(30)
+    (other,) = world.nodes.values()
+    started = [(int(one.key) - START, one.attempt) for one in other.processes.launched]
+    assert (60, 2) not in started
+    assert (60, 2, "killed") in [
+        (row.scheduled_at - START, row.attempt, row.state.value) for row in world.rows(job)
+    ]
+
+
+def test_a_holder_again_decides_what_it_could_not_as_a_stranger(world: World) -> None:
+    world.add("a")
+    world.add("b")
+    job = world.post(retries=1, retry_delay_seconds=20, schedule="1 * * * *")
+    world.turn()
+    node = holder_of(world, job)
+    world.go(65)
+    lost = world.lose(node.name)
+    leader = world.manager._leader
+    leader.step()
+    (other,) = world.nodes.values()
+    lost.come_back()
+    world.nodes[lost.name] = lost
+    leader._scan_at = world.time.now + 60  # the leader does not look at claims for a while
+    lost.end("failed", 1)
+    lost.turn()
+    world.lose(other.name)
+    leader.step()
+    world.go(40)
+    assert [launch.attempt for launch in lost.processes.launched] == [1, 2]
+    lost.end()
+    world.go(5)
+    assert [row.state for row in world.rows(job)] == [RunState.FAILED, RunState.SUCCEEDED]
+    assert fence(world, Slot(job)).active is None
+
+
+def test_a_task_that_cannot_be_read_stops_nothing(world: World) -> None:
+    node = world.add("a")
+    job = world.post()
+    world.turn()
+    key = "m.01ARZ3NDEKTSV4RRFFQ69G5FAV"
+    world.app.create(paths.task("a", Slot(job), key), b'{"v": 99}')
+    world.go(65)
+    assert len(node.processes.launched) == 1
+
+
+def test_a_registration_that_cannot_be_read_stops_nothing(world: World) -> None:
+    world.add("a")
+    world.app.create(paths.worker("odd"), b"{")
+    job = world.post()
+    world.turn()
+    assert world.holders(job) == ["a"]
+
+
+def test_a_row_that_the_database_refuses_stops_nothing_else_of_the_leader(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.add("a")
+    world.add("b")
+    first = world.post(on_worker_loss=OnWorkerLoss.FAIL)
+    second = world.post(schedule="0 0 1 1 *")
+    world.turn()
+    node = holder_of(world, first)
+    world.go(65)
+    write = runs.record_runs
+
+    def refusing(database: Database, rows: Sequence[RunRecord], now: float) -> None:
+        if any(row.job_id == first for row in rows):
+            raise DatabaseError("refused")
+        write(database, rows, now)
+
+    monkeypatch.setattr(runs, "record_runs", refusing)
+    world.lose(node.name)
+    for other in world.nodes.values():
+        other.database_away = True  # only the leader writes
+    world.go(40)
+    remove(world, second)
+    world.go(60)
+    assert world.app.exists(paths.fence(Slot(second))) is None
