@@ -122,6 +122,7 @@ class Leader:
         view.jobs, view.places = found, places
         unknown = {slot.job_id for slot in view.fences} - found.keys()
         self._read_jobs(view, unknown)
+        view.drained = workers.drained(self._database)
         # After the jobs: a one-shot whose row says that it is over may have a run that is not.
         self._read_names(view)
 
@@ -161,6 +162,8 @@ class Leader:
         if not names:
             return
         self._read_jobs(view, {paths.inbox_job(name) for name in names})
+        # What was posted after a drain was answered must not go to that worker.
+        view.drained = workers.drained(self._database)
         self._placing.look_again()
         self._placing.place(view)
         self._places_due = True

@@ -643,3 +643,13 @@ def test_a_row_that_the_database_refuses_stops_nothing_else_of_the_leader(
     remove(world, second)
     world.go(60)
     assert world.app.exists(paths.fence(Slot(second))) is None
+
+
+def test_a_job_posted_after_a_drain_was_answered_never_stands_there(world: World) -> None:
+    for name in ("a", "b"):
+        world.add(name)
+    world.turn()
+    workers.set_drained(world.database, "a", True, world.time.now, "admin")
+    ids = [world.post() for _ in range(4)]
+    world.manager._leader.step()  # the very next pass, no time has gone by
+    assert [fence(world, Slot(job)).holder for job in ids] == ["b"] * 4
