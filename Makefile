@@ -3,16 +3,20 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 LAB ?= dcron
 export LAB
+# What makes and removes a lab of its own never takes the one that stands, unless it is named.
+own = LAB=$(if $(filter file,$(origin LAB)),$(1),$(LAB))
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.made-from
 LOCK := requirements-dev.lock
 STAGE := bin/stage
+# A file's tests stay together: they share servers.
+SPREAD := --numprocesses auto --maxprocesses 4 --dist loadfile
 # Targets have an order: root is asked for before the venv is made, stages share two cores.
 .NOTPARALLEL:
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 venv: $(STAMP) ## make .venv with everything in it, pinned by a lock file with hashes
 
@@ -27,18 +31,24 @@ check: venv ## the fast part: ruff, mypy, unit tests
 	@$(STAGE) ruff $(BIN)/ruff check .
 	@$(STAGE) format $(BIN)/ruff format --check .
 	@$(STAGE) mypy $(BIN)/mypy
-	@$(STAGE) unit $(BIN)/python -m pytest -q tests/unit
+	@$(STAGE) unit $(BIN)/python -m pytest -q $(SPREAD) tests/unit
 
-test: check ## all tests; as root, those on lab hosts too: the lab itself, the whole stack
+test: check ## all tests; as root, those on lab hosts too: the lab, recovery, the whole stack
 	@$(STAGE) packages bin/test-packages
-	@$(STAGE) contract $(BIN)/python -m pytest -q tests/contract
-	@$(STAGE) integration $(BIN)/python -m pytest -q tests/integration
+	@$(STAGE) contract $(BIN)/python -m pytest -q $(SPREAD) tests/contract
+	@$(STAGE) integration $(BIN)/python -m pytest -q $(SPREAD) tests/integration
 	@$(STAGE) roles bin/lint-roles
 	@$(STAGE) lab $(BIN)/python -m pytest -q tests/system/test_lab.py
+	@$(STAGE) recover $(BIN)/python -m pytest -q tests/system/test_recover.py
 	@$(STAGE) molecule bin/molecule-test
 
+explore: venv ## the protocol's machines by other random interleavings than in the tests, ten times as many
+	@$(STAGE) explore $(BIN)/python -m pytest -q --hypothesis-profile=random \
+		tests/integration/test_protocol_machine.py tests/integration/test_changes_machine.py
+
 cluster-test: venv ## ask the deployed lab what the cluster promises (after make lab; cuts power)
-	@bin/cluster-test tests/system/test_cluster.py tests/system/test_failover.py
+	@bin/cluster-test tests/system/test_cluster.py tests/system/test_people.py \
+		tests/system/test_execution.py tests/system/test_doctor.py tests/system/test_failover.py
 
 lab: root venv ## boot five hosts and deploy the cluster on them (root)
 	@bin/lab up
@@ -52,7 +62,19 @@ root:
 	@bin/need-root
 
 chaos: venv ## load and faults on a lab of its own, and the checker's verdict (root; MINUTES=, SEED=, FAULTS=)
-	@bin/chaos --minutes $(or $(MINUTES),15) --seed $(or $(SEED),1) $(if $(FAULTS),--faults $(FAULTS))
+	@$(call own,chaos) $(STAGE) chaos bin/chaos --minutes $(or $(MINUTES),15) --seed $(or $(SEED),1) $(if $(FAULTS),--faults $(FAULTS))
+
+bench-fire: root venv ## the cost of firing: bare crond against dcron, on a lab host of its own (root; SIZES=)
+	@$(call own,bench) bin/bench-fire $(if $(SIZES),--sizes $(SIZES))
+
+bench-api: root venv ## creates and reads in a second: bare bottle against dcron, on a lab host of its own (root; CLIENTS=)
+	@$(call own,bench) bin/bench-api $(if $(CLIENTS),--clients $(CLIENTS))
+
+bench-reconcile: venv ## ten thousand jobs on one worker: read, rendered, decided
+	@PYTHONPATH=. $(BIN)/python -m bench.reconcile
+
+bench-lists: venv ## pages of lists at 100,000 jobs and 10 million runs, on one MariaDB (JOBS=, RUNS=, FOLDER=)
+	@bin/bench-lists $(if $(JOBS),--jobs $(JOBS)) $(if $(RUNS),--runs $(RUNS)) $(if $(FOLDER),--folder $(FOLDER))
 
 lab-down: ## remove the lab and all that it made
 	@bin/lab down
@@ -60,4 +82,5 @@ lab-down: ## remove the lab and all that it made
 lock: venv ## pin the dependencies anew
 	@bin/make-locks $(BIN)
 
-.PHONY: help venv demo check test cluster-test lab molecule chaos root lab-down lock
+.PHONY: help venv demo check test explore cluster-test lab molecule chaos bench-fire bench-api \
+	bench-reconcile bench-lists root lab-down lock

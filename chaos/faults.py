@@ -18,8 +18,11 @@ from chaos.model import Fault
 CONTROL = ("ctl1", "ctl2", "ctl3")
 NODES = ("node1", "node2")
 HOSTS = CONTROL + NODES
-UNITS = ("dcron-worker", "dcron-launcher", "dcron-manager", "dcron-api")
+WORKER_UNITS = ("dcron-worker", "dcron-launcher")
+UNITS = (*WORKER_UNITS, "dcron-manager", "dcron-api")
 SERVERS = ("mariadb", "dcron-zookeeper", "haproxy", "cron")
+HEALS = 180.0  # seconds until all is whole again after a fault
+SINGLE = 0.7  # part of the faults that come alone
 
 Lab = Callable[..., str]  # bin/lab's words; its output
 Say = Callable[[str], None]
@@ -36,123 +39,165 @@ class Plan:
     mends: tuple[tuple[str, ...], ...]
 
 
-def draw(rng: random.Random, kinds: Sequence[str] = ()) -> Plan:
-    """The next fault; `kinds` narrows the choice."""
+@dataclass(frozen=True, slots=True)
+class Aim:
+    """Draws a host; one that leads something twice as often."""
+
+    rng: random.Random
+    led: Sequence[str] = ()
+
+    def any(self) -> str:
+        return self.rng.choice([*HOSTS, *self.led, *self.led])
+
+    def control(self) -> str:
+        return self.rng.choice([*CONTROL, *self.led, *self.led])
+
+    def unit(self, units: Sequence[str]) -> tuple[str, str]:
+        """One of these units, and a host that has it."""
+        unit = self.rng.choice(units)
+        return unit, self.any() if unit in WORKER_UNITS else self.control()
+
+
+def draw(rng: random.Random, kinds: Sequence[str] = (), led: Sequence[str] = ()) -> list[Plan]:
+    """The next fault, or two at a time; `kinds` narrows the choice, `led` are hosts that lead
+    something now."""
     makers = [maker for name, maker in MAKERS.items() if not kinds or name in kinds]
-    return rng.choice(makers)(rng)
+    aim = Aim(rng, led)
+    first = rng.choice(makers)(aim)
+    if rng.random() < SINGLE:
+        return [first]
+    for _ in range(10):
+        second = rng.choice(makers)(aim)
+        if _together(first, second):
+            return [first, second]
+    return [first]
 
 
-def _power(rng: random.Random) -> Plan:
-    host = rng.choice(HOSTS)
-    return Plan("power", (host,), rng.uniform(2, 40), (("kill", host),), (("start", host),))
+def _together(one: Plan, other: Plan) -> bool:
+    """Whether both may be at a time: a minority of the control hosts, and healing is for all."""
+    hosts = (*one.hosts, *other.hosts)
+    control = {host for host in hosts if host in CONTROL}
+    cuts = [plan for plan in (one, other) if any(words[0] == "cut" for words in plan.breaks)]
+    return len(set(hosts)) == len(hosts) and len(control) <= 1 and len(cuts) <= 1
 
 
-def _power_all(rng: random.Random) -> Plan:
-    return Plan("power all", HOSTS, rng.uniform(1, 5), (("kill", *HOSTS),), (("start", *HOSTS),))
+def _power(aim: Aim) -> Plan:
+    host = aim.any()
+    return Plan("power", (host,), aim.rng.uniform(2, 40), (("kill", host),), (("start", host),))
 
 
-def _freeze(rng: random.Random) -> Plan:
-    host = rng.choice(HOSTS)
-    return Plan("freeze", (host,), rng.uniform(2, 35), (("freeze", host),), (("thaw", host),))
+def _power_all(aim: Aim) -> Plan:
+    return Plan(
+        "power all", HOSTS, aim.rng.uniform(1, 5), (("kill", *HOSTS),), (("start", *HOSTS),)
+    )
 
 
-def _partition(rng: random.Random) -> Plan:
-    host = rng.choice(HOSTS)
-    return Plan("cut", (host,), rng.uniform(3, 40), (("cut", host),), (("heal",),))
+def _freeze(aim: Aim) -> Plan:
+    host = aim.any()
+    return Plan("freeze", (host,), aim.rng.uniform(2, 35), (("freeze", host),), (("thaw", host),))
 
 
-def _halves(rng: random.Random) -> Plan:
-    minority = (rng.choice(CONTROL), rng.choice(NODES))
-    return Plan("halves", minority, rng.uniform(5, 40), (("cut", *minority),), (("heal",),))
+def _partition(aim: Aim) -> Plan:
+    host = aim.any()
+    return Plan("cut", (host,), aim.rng.uniform(3, 40), (("cut", host),), (("heal",),))
 
 
-def _one_way(rng: random.Random) -> Plan:
-    pair = tuple(rng.sample(HOSTS, 2))
+def _halves(aim: Aim) -> Plan:
+    minority = (aim.control(), aim.rng.choice(NODES))
+    return Plan("halves", minority, aim.rng.uniform(5, 40), (("cut", *minority),), (("heal",),))
+
+
+def _one_way(aim: Aim) -> Plan:
+    pair = tuple(aim.rng.sample(HOSTS, 2))
     words = (("cut", "--one-way", *pair),)
-    return Plan("one way", pair, rng.uniform(5, 40), words, (("heal",),))
+    return Plan("one way", pair, aim.rng.uniform(5, 40), words, (("heal",),))
 
 
-def _kill_unit(rng: random.Random) -> Plan:
-    unit = rng.choice(UNITS)
-    host = rng.choice(HOSTS if unit in UNITS[:2] else CONTROL)
+def _kill_unit(aim: Aim) -> Plan:
+    unit, host = aim.unit(UNITS)
     words = ("exec", host, f"systemctl kill -s KILL {unit}")
     return Plan(f"kill {unit}", (host,), 1.0, (words,), ())
 
 
-def _stop_unit(rng: random.Random) -> Plan:
-    unit = rng.choice(UNITS)
-    host = rng.choice(HOSTS if unit in UNITS[:2] else CONTROL)
+def _restart_unit(aim: Aim) -> Plan:
+    unit, host = aim.unit(UNITS)
+    words = ("exec", host, f"systemctl restart {unit}")
+    return Plan(f"restart {unit}", (host,), 1.0, (words,), ())
+
+
+def _stop_unit(aim: Aim) -> Plan:
+    return _stopped(aim, *aim.unit(UNITS))
+
+
+def _stop_server(aim: Aim) -> Plan:
+    return _stopped(aim, *aim.unit(SERVERS[:3]))
+
+
+def _stopped(aim: Aim, unit: str, host: str) -> Plan:
+    """It stands still for a while, as if it were never scheduled."""
     return Plan(
         f"stop {unit}",
         (host,),
-        rng.uniform(2, 25),
+        aim.rng.uniform(2, 25),
         (("exec", host, f"systemctl kill -s STOP {unit}"),),
         (("exec", host, f"systemctl kill -s CONT {unit}"),),
     )
 
 
-def _restart_unit(rng: random.Random) -> Plan:
-    unit = rng.choice(UNITS)
-    host = rng.choice(HOSTS if unit in UNITS[:2] else CONTROL)
-    words = ("exec", host, f"systemctl restart {unit}")
-    return Plan(f"restart {unit}", (host,), 1.0, (words,), ())
-
-
-def _kill_server(rng: random.Random) -> Plan:
-    unit = rng.choice(SERVERS)
-    host = rng.choice(CONTROL)
+def _kill_server(aim: Aim) -> Plan:
+    unit, host = aim.unit(SERVERS)
     return Plan(
         f"kill {unit}",
         (host,),
-        rng.uniform(1, 15),
+        aim.rng.uniform(1, 15),
         (("exec", host, f"systemctl kill -s KILL {unit}"),),
         (("exec", host, f"systemctl start {unit}"),),
     )
 
 
-def _zookeeper_away(rng: random.Random) -> Plan:
+def _zookeeper_away(aim: Aim) -> Plan:
     return Plan(
         "ZooKeeper away",
         HOSTS,
-        rng.uniform(5, 30),
+        aim.rng.uniform(5, 30),
         tuple(("exec", host, "systemctl kill -s STOP dcron-zookeeper") for host in CONTROL),
         tuple(("exec", host, "systemctl kill -s CONT dcron-zookeeper") for host in CONTROL),
     )
 
 
-def _database_away(rng: random.Random) -> Plan:
+def _database_away(aim: Aim) -> Plan:
     return Plan(
         "database away",
         HOSTS,
-        rng.uniform(5, 40),
+        aim.rng.uniform(5, 40),
         tuple(("exec", host, "systemctl stop haproxy") for host in CONTROL),
         tuple(("exec", host, "systemctl start haproxy") for host in CONTROL),
     )
 
 
-def _store_away(rng: random.Random) -> Plan:
+def _store_away(aim: Aim) -> Plan:
     unit = "swift-proxy"
     return Plan(
         "object store away",
         HOSTS,
-        rng.uniform(5, 30),
+        aim.rng.uniform(5, 30),
         tuple(("exec", host, f"systemctl stop {unit}") for host in CONTROL),
         tuple(("exec", host, f"systemctl start {unit}") for host in CONTROL),
     )
 
 
-def _crond_stopped(rng: random.Random) -> Plan:
-    host = rng.choice(HOSTS)
+def _crond_stopped(aim: Aim) -> Plan:
+    host = aim.any()
     return Plan(
         "crond stopped",
         (host,),
-        rng.uniform(30, 120),
+        aim.rng.uniform(30, 120),
         (("exec", host, "systemctl stop cron"),),
         (("exec", host, "systemctl start cron"),),
     )
 
 
-MAKERS: dict[str, Callable[[random.Random], Plan]] = {
+MAKERS: dict[str, Callable[[Aim], Plan]] = {
     "power": _power,
     "power-all": _power_all,
     "freeze": _freeze,
@@ -163,6 +208,7 @@ MAKERS: dict[str, Callable[[random.Random], Plan]] = {
     "stop-unit": _stop_unit,
     "restart-unit": _restart_unit,
     "kill-server": _kill_server,
+    "stop-server": _stop_server,
     "zookeeper-away": _zookeeper_away,
     "database-away": _database_away,
     "store-away": _store_away,
@@ -171,36 +217,60 @@ MAKERS: dict[str, Callable[[random.Random], Plan]] = {
 
 
 class Faults:
-    """Injects drawn faults one after the other until `until`; `done` is the list of them."""
+    """Injects drawn faults until `until`; `done` is the list of them. `led` tells who leads
+    something now."""
 
-    def __init__(self, lab: Lab, rng: random.Random, kinds: Sequence[str], say: Say) -> None:
+    def __init__(
+        self,
+        lab: Lab,
+        rng: random.Random,
+        kinds: Sequence[str],
+        led: Callable[[], Sequence[str]],
+        say: Say,
+    ) -> None:
         self._lab = lab
         self._rng = rng
         self._kinds = kinds
+        self._led = led
         self._say = say
         self.done: list[Fault] = []
 
     def run(self, until: float, healthy: Callable[[], bool], check: Callable[[], None]) -> None:
-        """Break, wait, mend, wait for health (at most a minute), breathe, and again; `check`
-        raises if there is no point in going on."""
+        """Break, wait, mend, wait for health, breathe, and again. `check` raises if there is no
+        point in going on; RuntimeError: what was mended did not become healthy by itself."""
         while time.time() < until:
             check()
-            plan = draw(self._rng, self._kinds)
-            fault = Fault(plan.kind, plan.hosts, time.time())
-            self.done.append(fault)
-            self._say(f"{plan.kind}: {' '.join(plan.hosts)} for {plan.seconds:.0f} s")
-            try:
-                for words in plan.breaks:
-                    self._lab(*words)
-                _pause(min(plan.seconds, max(1.0, until - time.time())))
-            finally:
-                for words in plan.mends:
-                    self._lab(*words)
-                fault.end = time.time()
-            deadline = time.time() + 60
-            while not healthy() and time.time() < deadline:
+            self._carry_out(draw(self._rng, self._kinds, self._led()), until)
+            deadline = time.monotonic() + HEALS
+            while not healthy():
+                if time.monotonic() > deadline:
+                    raise RuntimeError(f"not whole {HEALS:.0f} s after {self.done[-1].kind}")
                 _pause(1.0)
             _pause(self._rng.uniform(1, 15))
+
+    def _carry_out(self, plans: Sequence[Plan], until: float) -> None:
+        broken: list[tuple[Plan, Fault]] = []
+        try:
+            for plan in plans:
+                fault = Fault(plan.kind, plan.hosts, time.time())
+                self.done.append(fault)
+                broken.append((plan, fault))
+                self._say(f"{plan.kind}: {' '.join(plan.hosts)} for {plan.seconds:.0f} s")
+                for words in plan.breaks:
+                    self._lab(*words)
+            broken.sort(key=lambda one: -one[0].seconds)
+            while broken:
+                end = min(broken[-1][1].begin + broken[-1][0].seconds, until)
+                _pause(max(1.0, end - time.time()))
+                self._mend(*broken.pop())
+        finally:
+            for plan, fault in broken:
+                self._mend(plan, fault)
+
+    def _mend(self, plan: Plan, fault: Fault) -> None:
+        for words in plan.mends:
+            self._lab(*words)
+        fault.end = time.time()
 
 
 def _pause(seconds: float) -> None:

@@ -1,4 +1,5 @@
-"""The load: jobs of all kinds, made and deleted all the while by a client that keeps a diary."""
+"""The load: jobs of all kinds, made, changed, paused, run and deleted all the while
+by a client that keeps a diary."""
 
 from __future__ import annotations
 
@@ -7,19 +8,21 @@ import random
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
-from chaos.model import Job
+from chaos.model import Asked, Change, Job
 
 TRUTH = "/var/tmp/dcron-truth"
 ASK = 10.0  # seconds until the client gives a request up
+FAILURES = 1  # first attempts that a "failing" job fails
 
 # Each line of the truth is one write of a few bytes to a file opened for appending: lines never
 # mix. The text itself is one line, since a command must be.
 _TEXT = (
     'say() {{ echo "$* $(date +%s.%N)" >> {truth}/$(hostname); }}; '
-    "say S $DCRON_JOB_ID $DCRON_SCHEDULED_AT $DCRON_ATTEMPT $DCRON_EPOCH $DCRON_RUN_ID; "
+    "say S $DCRON_JOB_ID $DCRON_SCHEDULED_AT $DCRON_ATTEMPT $DCRON_EPOCH $DCRON_RUN_ID {revision}; "
     "left={seconds}; "
     "while [ $left -gt 0 ]; do sleep 1; left=$((left - 1)); say B $DCRON_RUN_ID; done; "
     "say E $DCRON_RUN_ID; "
@@ -38,9 +41,9 @@ class Answer(Protocol):
 Ask = Callable[[str, str, Any, float], Answer]  # method, path, body, seconds
 
 
-def script(seconds: int, failures: int = 0) -> str:
+def script(seconds: int, failures: int = 0, revision: int = 0) -> str:
     """What a job runs: it tells its truth, lives for `seconds`, fails its first attempts."""
-    return _TEXT.format(truth=TRUTH, seconds=seconds, failures=failures)
+    return _TEXT.format(truth=TRUTH, seconds=seconds, failures=failures, revision=revision)
 
 
 def kinds(rng: random.Random, now: float) -> list[tuple[str, dict[str, Any]]]:
@@ -53,11 +56,19 @@ def kinds(rng: random.Random, now: float) -> list[tuple[str, dict[str, Any]]]:
         ("long", _command(every, script(rng.randrange(20, 50)))),
         ("longer", _command(every, script(80))),
         ("overlapping", _command(every, script(80), concurrency="allow")),
-        ("failing", _command(every, script(1, 1), retries=2, retry_delay_seconds=3)),
+        ("failing", _command(every, script(1, FAILURES), retries=2, retry_delay_seconds=3)),
+        ("too long", _command(every, script(40), timeout_seconds=15)),
         ("alternate", _command(second, script(5))),
         ("everywhere", _command(every, script(2), placement={"labels": {}, "on": "all"})),
         ("once only", _command(every, script(15), on_worker_loss="fail")),
+        ("isolated", _command(every, script(3), on_isolation="run")),
+        ("replaced", _command(every, script(70), concurrency="replace")),
         ("node", _command(every, script(3), placement={"labels": {"kind": "node"}})),
+        ("caught up", _command(every, script(2), catch_up="all")),
+        ("never late", _command(every, script(2), catch_up="none")),
+        ("prompt", _command(every, script(4), starting_deadline_seconds=45)),
+        ("zoned", _command("*/3 * * * *", script(1), timezone="Europe/Riga")),
+        ("binary", _file(second, script(rng.randrange(1, 4)), kind="binary")),
         ("one-shot", _command(f"@at {later:%Y-%m-%dT%H:%M:%SZ}", script(2))),
     ]
 
@@ -66,9 +77,9 @@ def _command(schedule: str, text: str, **more: Any) -> dict[str, Any]:
     return {"executable": text, "schedule": schedule, "type": "command", **more}
 
 
-def _file(schedule: str, text: str) -> dict[str, Any]:
+def _file(schedule: str, text: str, kind: str = "script") -> dict[str, Any]:
     encoded = base64.b64encode(f"#!/bin/sh\n{text}\n".encode()).decode()
-    return {"executable": encoded, "schedule": schedule, "type": "script"}
+    return {"executable": encoded, "schedule": schedule, "type": kind}
 
 
 class Load(threading.Thread):
@@ -92,8 +103,14 @@ class Load(threading.Thread):
             while not self._over.wait(self._rng.uniform(2.0, 6.0)):
                 if len(self.jobs) < self._most:
                     self._make()
-                if self._rng.random() < 0.4:
-                    self._delete()
+                for often, act in (
+                    (0.4, self._delete),
+                    (0.4, self._change),
+                    (0.4, self._pause_or_resume),
+                    (0.3, self._ask_for_a_run),
+                ):
+                    if self._rng.random() < often:
+                        act()
         except BaseException as error:  # noqa: BLE001  # `stop` raises it: no load, no proof
             self.failure = error
 
@@ -119,6 +136,15 @@ class Load(threading.Thread):
             overlaps=body.get("concurrency") == "allow",
             everywhere=body.get("placement", {}).get("on") == "all",
             fails_on_loss=body.get("on_worker_loss") == "fail",
+            isolates=body.get("on_isolation") == "run",
+            replaces=body.get("concurrency") == "replace",
+            file=body["type"] != "command",
+            catch_up=body.get("catch_up", "latest"),
+            timeout=body.get("timeout_seconds"),
+            retries=body.get("retries", 0),
+            failures=FAILURES if kind == "failing" else 0,
+            kind=body.get("placement", {}).get("labels", {}).get("kind", ""),
+            deadline=body.get("starting_deadline_seconds", 600),
             sent=time.time(),
         )
         self.jobs.append(job)
@@ -130,8 +156,66 @@ class Load(threading.Thread):
         elif answer is not None and answer.status_code < 500:
             raise RuntimeError(f"the load itself is wrong: {answer.status_code} {answer.json()}")
 
+    def _living(self) -> list[Job]:
+        return [job for job in self.jobs if job.id is not None and job.delete_sent is None]
+
+    def _steady(self) -> list[Job]:
+        """Commands that fire again and again."""
+        others = ("file ", "binary ", "zoned ", "one-shot ")
+        return [job for job in self._living() if not job.name.startswith(others)]
+
+    def _change(self) -> None:
+        """Another text, and at times another schedule; first what was not answered."""
+        steady = self._steady()
+        unanswered = [job for job in steady if job.newest.acknowledged is None]
+        if not steady:
+            return
+        job = self._rng.choice(unanswered or steady)
+        change = replace(job.newest, sent=time.time(), acknowledged=None)
+        if not unanswered:
+            change.revision += 1
+            change.schedule = self._rng.choice(["* * * * *", "*/2 * * * *", change.schedule])
+        text = script(self._rng.randrange(1, 10), revision=change.revision)
+        body = {"executable": text, "schedule": change.schedule, "paused": change.paused}
+        self._patch(job, change, body)
+
+    def _pause_or_resume(self) -> None:
+        """At most one in three is paused at a time."""
+        answered = [job for job in self._steady() if job.newest.acknowledged is not None]
+        paused = [job for job in answered if job.newest.paused]
+        pause = len(paused) < len(answered) // 3 and self._rng.random() < 0.5
+        choice = [job for job in answered if job.newest.paused is not pause]
+        if choice:
+            job = self._rng.choice(choice)
+            change = replace(job.newest, sent=time.time(), paused=pause, acknowledged=None)
+            self._patch(job, change, {"paused": pause})
+
+    def _patch(self, job: Job, change: Change, body: dict[str, Any]) -> None:
+        job.changes.append(change)
+        answer = self._send("PATCH", f"/jobs/{job.id}", body)
+        if answer is not None and answer.status_code == 200:
+            change.acknowledged = time.time()
+        elif answer is not None and answer.status_code < 500:
+            raise RuntimeError(f"the load itself is wrong: {answer.status_code} {answer.json()}")
+
+    def _ask_for_a_run(self) -> None:
+        """Run a job now, and at times end that run."""
+        living = [job for job in self._steady() if not job.everywhere]
+        if not living or not 1 < time.time() % 60 < 59 - ASK:
+            return  # a run that is asked for is known by its second
+        job = self._rng.choice(living)
+        asked = Asked(time.time())
+        job.asked.append(asked)
+        answer = self._send("POST", f"/jobs/{job.id}/runs", {})
+        if answer is None or answer.status_code != 202:
+            return  # without a holder it is 409
+        asked.run = answer.json()["runs"][0]["run_id"]
+        if self._rng.random() < 0.3:
+            asked.killed = True
+            self._send("POST", f"/jobs/{job.id}/runs/{asked.run}/kill", {})
+
     def _delete(self) -> None:
-        living = [job for job in self.jobs if job.id is not None and job.delete_sent is None]
+        living = self._living()
         if len(living) < self._at_once:
             return
         job = self._rng.choice(living)

@@ -10,20 +10,24 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import requests
+from pydantic import TypeAdapter
 
-from chaos import gather, report
+from chaos import gather, report, roles
 from chaos.checker import judge
 from chaos.faults import CONTROL, HOSTS, MAKERS, Faults
 from chaos.load import TRUTH, Load
 from chaos.model import Record
+from dcron_common.ids import ulid_time
 
 CHECKOUT = Path(__file__).resolve().parents[1]
+AGAIN = 120.0  # seconds for which a question is asked again that is answered by 503
 HEALED = 300.0  # seconds until a healed cluster must be whole
 QUIET = 100.0  # seconds after the last judged minute until everything has been told
 
@@ -49,8 +53,13 @@ class Api:
         )
 
     def get(self, path: str) -> Any:
-        """The JSON of an answer; RuntimeError if it is not 200."""
+        """The JSON of an answer, asked again while it is 503; RuntimeError if it is not 200."""
+        deadline = time.monotonic() + AGAIN
         answer = self.ask("GET", path, None, 30)
+        while answer.status_code == 503 and time.monotonic() < deadline:
+            _say(f"GET {path}: 503, asked again")
+            threading.Event().wait(float(answer.headers.get("Retry-After", 5)))
+            answer = self.ask("GET", path, None, 30)
         if answer.status_code != 200:
             raise RuntimeError(f"GET {path}: {answer.status_code} {answer.text}")
         return answer.json()
@@ -68,16 +77,20 @@ class Api:
 def main() -> int:
     """0: the promises held. 1: they did not, or the run was too idle to tell."""
     options = _options()
+    if options.record is not None:
+        text = options.record.read_bytes()
+        return _judged(TypeAdapter(Record).validate_json(text), options)
     api, begin = Api(), time.time()
     rng = random.Random(options.seed)
+    _clear(api)
     for host in HOSTS:
         _exec(host, f"rm -rf {TRUTH}; install -d -m 1777 {TRUTH}")
-    load = Load(api.ask, random.Random(options.seed + 1), at_once=22, most=options.jobs)
-    faults = Faults(_lab, rng, options.faults, _say)
+    load = Load(api.ask, random.Random(options.seed + 1), at_once=26, most=options.jobs)
+    faults = Faults(_lab, rng, options.faults, _led, _say)
     load.start()
     until = begin + options.minutes * 60
     threading.Event().wait(70)  # a first quiet minute: every kind of job has stood and run
-    faults.run(until, api.healthy, load.check)
+    faults.run(until, lambda: _healthy(api), load.check)
     load.stop()
     _heal(api)
     record = Record(options.seed, begin, time.time() // 60 * 60, HOSTS, load.jobs)
@@ -94,16 +107,40 @@ def main() -> int:
     return _tell(record, options)
 
 
+def _clear(api: Api) -> None:
+    """Take away what an earlier run left: its jobs, and then what still ran of them."""
+    standing = [job["id"] for job in api.get("/jobs") if job["status"] != "finished"]
+    for job in standing:
+        if api.ask("DELETE", f"/jobs/{job}", None, 30).status_code != 200:
+            raise RuntimeError(f"job {job} of an earlier run cannot be removed")
+    _wait("nothing of an earlier run is left", lambda: not _standing(), HEALED)
+
+
+def _healthy(api: Api) -> bool:
+    return api.healthy() and roles.whole(_lab_exec, CONTROL)
+
+
+def _standing() -> list[str]:
+    return gather.zookeeper(_exec, CONTROL[0]).leftovers
+
+
 def _of_judged(record: Record) -> list[str]:
-    """Leftovers but for claims of minutes that are still going on."""
-    later = [str(minute) for minute in range(int(record.end) + 60, int(time.time()) + 60, 60)]
-    return [one for one in record.final.leftovers if one.rpartition(".")[2] not in later]
+    """Leftovers but for claims of runs that are still going on: due or asked for later."""
+    return [name for name in record.final.leftovers if _began(name) <= record.end]
+
+
+def _began(name: str) -> float:
+    """For when a claim or a task is; a notice of the inbox should always be gone."""
+    if name.startswith("/inbox/"):
+        return 0.0
+    key = name.rpartition(".")[2]
+    return int(key) if key.isdigit() else ulid_time(key)
 
 
 def _heal(api: Api) -> None:
     _lab("heal")
     _lab("start", *HOSTS)
-    _wait("all workers are online", api.healthy, HEALED)
+    _wait("all is whole", lambda: _healthy(api), HEALED)
 
 
 def _wait(what: str, condition: Callable[[], bool], seconds: float) -> None:
@@ -115,21 +152,40 @@ def _wait(what: str, condition: Callable[[], bool], seconds: float) -> None:
 
 
 def _tell(record: Record, options: argparse.Namespace) -> int:
-    minima = {
-        "due": 30 * options.minutes,
-        "launches": 20 * options.minutes,
-        "faults": max(2, options.minutes // 2),
-    }
-    verdict = judge(record, minima)
     folder = CHECKOUT / ".cache" / "chaos"
     folder.mkdir(parents=True, exist_ok=True)
     name = f"seed-{record.seed}"
     (folder / f"{name}.json").write_text(json.dumps(asdict(record), default=sorted))
     (folder / f"{name}.svg").write_text(report.timeline(record))
+    return _judged(record, options)
+
+
+def _judged(record: Record, options: argparse.Namespace) -> int:
+    verdict = judge(record, minima(options.minutes, options.faults))
     for line in report.violations(verdict):
         _say(line)
     print(report.last_line(record, verdict), flush=True)
     return 0 if verdict.passed else 1
+
+
+def minima(minutes: int, aimed: Sequence[str] = ()) -> dict[str, int]:
+    """Below which a run proves too little: what 15 minutes have at least, in proportion. `aimed`:
+    the kinds of faults that were asked for, if not all."""
+
+    def scaled(number: int) -> int:
+        return number * minutes // 15
+
+    kinds = min(scaled(4), len(aimed)) if aimed else scaled(4)
+    return {
+        "due": 20 * minutes,
+        "launches": 20 * minutes,
+        "faults": max(2, minutes // 2),
+        "kinds of faults": max(1, kinds),
+        "retries": scaled(5),
+        "pauses": scaled(3),
+        "kills": scaled(3),
+        "deletions": scaled(10),
+    }
 
 
 def _options() -> argparse.Namespace:
@@ -138,23 +194,50 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--jobs", type=int, default=120, help="at most so many are made")
     parser.add_argument("--faults", nargs="*", choices=sorted(MAKERS), default=[])
+    parser.add_argument("--record", type=Path, help="judge this record of a run that was, only")
     return parser.parse_args()
 
 
-def _lab(*words: str) -> str:
-    done = subprocess.run(
+def _run_lab(*words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
         [str(CHECKOUT / "bin" / "lab"), *words],
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
         timeout=300,
     )
+
+
+def _lab(*words: str) -> str:
+    done = _run_lab(*words)
     if done.returncode != 0:
+        # A host that was just cut answers nothing: faults go on, what they did is judged.
         _say(f"bin/lab {' '.join(words)}: {done.stdout}{done.stderr}")
     return done.stdout
 
 
 def _exec(host: str, command: str) -> str:
+    """What a host says; RuntimeError where it does not: the truth must be whole."""
+    done = _run_lab("exec", host, command)
+    if done.returncode != 0:
+        raise RuntimeError(f"{host}: {command[:80]}: {done.stdout}{done.stderr}")
+    return done.stdout
+
+
+def _led() -> list[str]:
+    """The control hosts that lead something, as often as they do; those that cannot be asked are
+    left out."""
+    address = urlsplit(os.environ["DCRON_URL"]).hostname or ""
+    led = [
+        *roles.zookeeper_leaders(_lab_exec, CONTROL),
+        roles.manager_leader(_lab_exec, CONTROL),
+        *roles.address_holders(_lab_exec, CONTROL, address),
+        roles.database_writer(_lab_exec, CONTROL),
+    ]
+    return [host for host in led if host in CONTROL]
+
+
+def _lab_exec(host: str, command: str) -> str:
     return _lab("exec", host, command)
 
 

@@ -9,9 +9,12 @@ from pathlib import Path
 
 from dcron_app import admin
 from dcron_common import log
-from dcron_common.config import APP_PATH, AppConfig, load_app
+from dcron_common.config import APP_PATH, AppConfig, check_worker_names, load_app
 from dcron_common.db import migrations
 from dcron_common.errors import DcronError
+
+_MIGRATION = 3600.0  # seconds for one statement: an index over 10 million runs takes minutes
+_ZOOKEEPER = 30.0  # seconds to wait for it
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -43,6 +46,16 @@ def _parser() -> argparse.ArgumentParser:
     )
     config.add_parser("check", help="read it and say what is wrong")
     admin.add_arguments(commands)
+    commands.add_parser("secrets", help="users' secrets").add_subparsers(
+        dest="action", required=True
+    ).add_parser("reencrypt", help="encrypt them all by the first key of the ring")
+    worker = commands.add_parser("worker", help="who may be a worker").add_subparsers(
+        dest="action", required=True
+    )
+    admit = worker.add_parser("admit", help="let nodes register as workers of these names")
+    dismiss = worker.add_parser("dismiss", help="let nodes that are stopped register no more")
+    for action in (admit, dismiss):
+        action.add_argument("names", nargs="+", metavar="NAME")
     for parser_of_command in commands.choices.values():
         _also_after(parser_of_command)
     return parser
@@ -61,7 +74,9 @@ def _run(options: argparse.Namespace, config: AppConfig) -> None:
     # Each command imports what it needs: `user` should not load gunicorn and boto3.
     if options.command == "serve":
         from dcron_app import serve
+        from dcron_common.sealing.ring import Ring
 
+        Ring.read(config.secrets.keys_file)  # before the fork: a bad one ends the start
         serve.run(config)
     elif options.command == "manager":
         from dcron_app.manager import main as manager
@@ -70,7 +85,14 @@ def _run(options: argparse.Namespace, config: AppConfig) -> None:
     elif options.command == "migrate":
         _migrate(options, config)
     elif options.command == "config":
+        from dcron_common.sealing.ring import Ring
+
+        Ring.read(config.secrets.keys_file)
         print("the configuration is sound")
+    elif options.command == "worker":
+        _worker(options, config)
+    elif options.command == "secrets":
+        _reencrypt(config)
     else:
         from dcron_app.wiring import open_database
 
@@ -84,11 +106,43 @@ def _migrate(options: argparse.Namespace, config: AppConfig) -> None:
 
     file = options.password_file
     password = read_password(file) if file is not None else None
-    database = open_database(config.database, user=options.database_user, password=password)
+    database = open_database(
+        config.database,
+        user=options.database_user,
+        password=password,
+        statement_seconds=_MIGRATION,
+    )
     found = migrations.current(database)
     reached = migrations.migrate(database)
     changed = "no change" if found == reached else f"from {found}"
     print(f"schema {reached} ({changed})")
+
+
+def _reencrypt(config: AppConfig) -> None:
+    from dcron_app.reencrypting import reencrypt
+    from dcron_app.wiring import open_database
+    from dcron_common.sealing.ring import Ring
+
+    ring = Ring.read(config.secrets.keys_file)
+    database = open_database(config.database)
+    migrations.check(database)
+    changed, found = reencrypt(database, ring)
+    print(f"{found} secrets, {changed} of them encrypted anew; the other keys are needed no more")
+
+
+def _worker(options: argparse.Namespace, config: AppConfig) -> None:
+    from dcron_app.manager.admission import admit, carry_out, dismiss
+    from dcron_app.wiring import open_coordinator
+
+    check_worker_names(options.names)
+    action, done = {"admit": (admit, "admitted"), "dismiss": (dismiss, "dismissed")}[options.action]
+    coordinator = open_coordinator(config.zookeeper)
+    coordinator.start(_ZOOKEEPER)
+    try:
+        for line in carry_out(action, coordinator, options.names, done):
+            print(line)
+    finally:
+        coordinator.stop()
 
 
 if __name__ == "__main__":

@@ -10,9 +10,11 @@ from dcron_app.api.services import Services, Settings
 from dcron_common.config import AppConfig, DatabaseConfig, ZooKeeperConfig
 from dcron_common.coordinator.contract import Coordinator
 from dcron_common.coordinator.zookeeper import ZooKeeperCoordinator
+from dcron_common.db import lookups
 from dcron_common.db.connection import Database
-from dcron_common.errors import ConfigError, CoordinatorError
+from dcron_common.errors import ConfigError, CoordinatorError, DatabaseError
 from dcron_common.object_store import open_object_store
+from dcron_common.sealing.ring import Ring
 
 log = logging.getLogger(__name__)
 
@@ -21,15 +23,25 @@ _START = 15.0
 
 
 def open_database(
-    config: DatabaseConfig, *, user: str | None = None, password: str | None = None
+    config: DatabaseConfig,
+    *,
+    user: str | None = None,
+    password: str | None = None,
+    statement_seconds: float = 10.0,
 ) -> Database:
-    """The record; `user` and `password` replace the configured account (for migrations)."""
+    """The record; `user` and `password` replace the configured account, and `statement_seconds`
+    how long a statement may take (both for migrations)."""
     if config.kind == "sqlite":
         if config.path is None:
             raise ConfigError("database.path: is missing; write an absolute path")
         return Database.sqlite(config.path)
     return Database.mariadb(
-        config.hosts, config.name, user or config.user, password or config.password, config.ca
+        config.hosts,
+        config.name,
+        user or config.user,
+        password or config.password,
+        config.ca,
+        answer_timeout=statement_seconds,
     )
 
 
@@ -45,21 +57,29 @@ def open_coordinator(config: ZooKeeperConfig, *, request_timeout: float = _ANSWE
 
 
 def open_services(config: AppConfig) -> Services:
-    """All that the API needs. Waits for none of it: an API without ZooKeeper still answers."""
+    """All that the API needs. Waits for none of it: an API without ZooKeeper still answers.
+    ConfigError where the keys of secrets cannot be read."""
+    ring = Ring.read(config.secrets.keys_file)
     coordinator = open_coordinator(config.zookeeper)
     threading.Thread(
         target=_start, args=(coordinator,), name="coordinator-start", daemon=True
     ).start()
+    database = open_database(config.database)
+    threading.Thread(target=_catch_up, args=(database,), name="catch-up", daemon=True).start()
     return Services(
-        database=open_database(config.database),
+        database=database,
         coordinator=coordinator,
         object_store=open_object_store(config.object_store),
         settings=Settings(
             timezone=config.cluster.timezone,
             max_executable_bytes=config.api.max_executable_bytes,
             body_seconds=config.api.body_seconds,
-            large_bodies=max(1, config.api.threads // 4),  # the other threads serve the rest
+            session_seconds=config.api.session_seconds,
+            # The other threads serve the rest.
+            large_bodies=max(1, config.api.threads // 4),
+            followers=max(1, config.api.threads // 4),
         ),
+        ring=ring,
     )
 
 
@@ -72,6 +92,16 @@ def _start(coordinator: Coordinator) -> None:
             log.warning("the coordination service does not answer yet: %s", error)
         else:
             return
+
+
+def _catch_up(database: Database) -> None:
+    """Mend what an API of the release before, which is now gone, did not know to write."""
+    try:
+        lookups.catch_up(database)
+    except DatabaseError as error:
+        log.warning("jobs could not be described for lists; the next start does it: %s", error)
+    finally:
+        database.close()
 
 
 def read_password(path: Path) -> str:

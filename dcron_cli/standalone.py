@@ -25,25 +25,30 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 from dcron_app.api.app import build
 from dcron_app.api.services import Services, Settings
+from dcron_app.manager.admission import admit
 from dcron_app.manager.main import Manager
 from dcron_cli import launcher_process
 from dcron_common import log as logs
 from dcron_common.clock import SYSTEM
 from dcron_common.config_file import split_host
-from dcron_common.coordinator.local import LocalEnsemble
-from dcron_common.db import migrations, users
+from dcron_common.coordinator.local import LocalCoordinator, LocalEnsemble
+from dcron_common.db import migrations, tokens, users
 from dcron_common.db.connection import Database
 from dcron_common.errors import ConfigError
 from dcron_common.object_store.directory import DirectoryStore
 from dcron_common.protocol import Registration
+from dcron_common.sealing.ring import Ring
+from dcron_common.sealing.worker_key import WorkerKey
 from dcron_common.version import VERSION
 from dcron_worker.crontab_file import CrontabError, UserCrontab
 from dcron_worker.firing import embedded_firing
-from dcron_worker.service import Worker, boot_id, daemon_life
+from dcron_worker.runner.lease import boot_id
+from dcron_worker.service import Worker, daemon_life
 
 log = logging.getLogger(__name__)
 
 ADMIN = "admin"
+FOLLOWERS = 16  # each has a thread of its own here
 STOP = 8.0  # seconds until a stop is forced
 
 
@@ -70,41 +75,88 @@ def serve(state: Path, listen: str, crontab: str) -> int:
     lock = _prepare(state)
     if crontab == "none":
         _clear_crontab(state)
+    parts = _Parts(state, host, crontab)
+    try:
+        server = make_server(host, port, parts.application, _Server, _Handler)
+    except OSError as error:
+        raise ConfigError(f"--listen {listen}: {error.strerror}: choose another port") from error
+    log.info("listening on http://%s:%d, token in %s", host, port, state / "token")
+    healthy = parts.run(server)
+    lock.close()
+    log.info("stopped; runs that go on are owned again at the next start")
+    return 0 if healthy else 1
+
+
+class _Parts:
+    """API, manager, worker, and what they share: a record, a tree, a store. `run` ends them all."""
+
+    def __init__(self, state: Path, host: str, crontab: str) -> None:
+        self._database = _record(state)
+        self._ensemble = LocalEnsemble(state / "coordination.db")
+        self._store = DirectoryStore(state / "objects")
+        session = self._session()
+        ring = Ring.read_or_make(state / "secrets.keys")
+        self._manager = Manager("standalone", session, self._database, ring=ring, store=self._store)
+        settings = Settings(only_run_as=pwd.getpwuid(os.getuid()).pw_name, followers=FOLLOWERS)
+        self.application = build(
+            Services(self._database, self._session(), self._store, SYSTEM, settings, ring=ring)
+        )
+        self._runner = launcher_process.connect(state)
+        name = socket.gethostname().partition(".")[0]
+        admit(session, name)
+        self._worker = self._worker_of(name, state, host, crontab)
+
+    def _session(self) -> LocalCoordinator:
+        session = self._ensemble.session()
+        session.start(5.0)
+        return session
+
+    def _worker_of(self, name: str, state: Path, host: str, crontab: str) -> Worker:
+        return Worker(
+            Registration(name, boot_id(), daemon_life(), host, {}, 1000, VERSION, 0),
+            key=WorkerKey.read_or_make(state / "secrets.key"),
+            coordinator=self._session(),
+            database=self._database,
+            object_store=self._store,
+            runner=self._runner,
+            firing=embedded_firing(state, crontab, SYSTEM),
+            state_dir=state,
+            cache_bytes=2**30,
+            allowed=None,
+            clock=SYSTEM,
+        )
+
+    def run(self, server: WSGIServer) -> bool:
+        """Until asked to stop; False if a part ended by itself."""
+        threads = {
+            "manager": threading.Thread(target=self._manager.run, name="manager", daemon=True),
+            "worker": threading.Thread(target=self._worker.run, name="worker", daemon=True),
+            "api": threading.Thread(target=server.serve_forever, name="api", daemon=True),
+        }
+        done = _asked_to_stop()
+        for thread in threads.values():
+            thread.start()
+        healthy = _wait(done, threads)
+        server.shutdown()
+        self._worker.stop()
+        self._manager.stop()
+        for thread in threads.values():
+            thread.join(STOP / len(threads))
+        self._runner.close()
+        self._ensemble.close()
+        return healthy
+
+
+def _record(state: Path) -> Database:
+    """The record, with an admin whose token is beside it."""
     database = Database.sqlite(state / "dcron.db")
     migrations.migrate(database)
     _admin_token(database, state / "token")
-    ensemble = LocalEnsemble(state / "coordination.db")
-    sessions = [ensemble.session() for _ in range(3)]
-    for session in sessions:
-        session.start(5.0)
-    store = DirectoryStore(state / "objects")
-    user = pwd.getpwuid(os.getuid()).pw_name
-    manager = Manager("standalone", sessions[0], database)
-    settings = Settings(only_run_as=user)
-    application = build(Services(database, sessions[1], store, SYSTEM, settings))
-    runner = launcher_process.connect(state)
-    name = socket.gethostname().partition(".")[0]
-    worker = Worker(
-        Registration(name, boot_id(), daemon_life(), host, {}, 1000, VERSION, 0),
-        coordinator=sessions[2],
-        database=database,
-        object_store=store,
-        runner=runner,
-        firing=embedded_firing(state, crontab, SYSTEM),
-        state_dir=state,
-        cache_bytes=2**30,
-        allowed=None,
-        clock=SYSTEM,
-    )
-    try:
-        server = make_server(host, port, application, _Server, _Handler)
-    except OSError as error:
-        raise ConfigError(f"--listen {listen}: {error.strerror}: choose another port") from error
-    threads = {
-        "manager": threading.Thread(target=manager.run, name="manager"),
-        "worker": threading.Thread(target=worker.run, name="worker"),
-        "api": threading.Thread(target=server.serve_forever, name="api"),
-    }
+    return database
+
+
+def _asked_to_stop() -> threading.Event:
+    """Set by SIGTERM and SIGINT from now on."""
     done = threading.Event()
 
     def ask_to_stop(number: int, frame: FrameType | None) -> None:
@@ -112,21 +164,7 @@ def serve(state: Path, listen: str, crontab: str) -> int:
 
     signal.signal(signal.SIGTERM, ask_to_stop)
     signal.signal(signal.SIGINT, ask_to_stop)
-    for thread in threads.values():
-        thread.daemon = True
-        thread.start()
-    log.info("listening on http://%s:%d, token in %s", host, port, state / "token")
-    healthy = _wait(done, threads)
-    server.shutdown()
-    worker.stop()
-    manager.stop()
-    for thread in threads.values():
-        thread.join(STOP / len(threads))
-    runner.close()
-    ensemble.close()
-    lock.close()
-    log.info("stopped; runs that go on are owned again at the next start")
-    return 0 if healthy else 1
+    return done
 
 
 def _wait(done: threading.Event, threads: dict[str, threading.Thread]) -> bool:
@@ -208,8 +246,8 @@ def _admin_token(database: Database, path: Path) -> None:
         return
     now = SYSTEM.wall()
     if not any(user.name == ADMIN for user in users.list_users(database)):
-        users.add_user(database, ADMIN, users.Role.ADMIN, None, ["*"], now, "standalone")
-    token = users.add_token(database, ADMIN, "standalone", None, now, "standalone")
+        users.add_user(database, ADMIN, users.Role.ADMIN, [], ["*"], now, "standalone")
+    token = tokens.add_token(database, ADMIN, "standalone", None, now, "standalone").text
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w") as file:
         file.write(token + "\n")

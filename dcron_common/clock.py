@@ -26,3 +26,10 @@ SYSTEM = Clock()
 def minute(at: float) -> int:
     """The minute that `at` lies in, as epoch seconds."""
     return int(at // 60) * 60
+
+
+def offset(sent: float, theirs: float, got: float) -> float:
+    """How far this clock is ahead of another (negative: behind), at least: `theirs` was read there
+    between `sent` and `got`, which were read here. All in epoch seconds. What may be the way of
+    the question is not counted, so a slow answer makes no wrong clock."""
+    return max(0.0, sent - theirs) or min(0.0, got - theirs)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -22,6 +23,7 @@ WORKER_PATH = Path("/etc/dcron/worker.toml")
 CRONTAB_MODES = ("system", "user", "none", "auto")
 _NAME = r"[A-Za-z0-9]([A-Za-z0-9._-]{0,62}[A-Za-z0-9])?"
 _NAME_REMEDY = "use up to 64 letters, digits, '.', '_' and '-', a letter or digit at both ends"
+_CENTURY = 36_500  # days
 _OS_USER = r"[a-z_][a-z0-9_-]{0,31}"
 
 
@@ -37,7 +39,8 @@ class ClusterConfig:
 class ApiConfig:
     """`listen` is `address:port`; both TLS files, or neither (then on loopback only).
     `idle_seconds`: how long a client may say nothing, and take for a handshake or for its headers;
-    `body_seconds`: how long a small body may take to arrive, a large one in proportion."""
+    `body_seconds`: how long a small body may take to arrive, a large one in proportion.
+    `session_seconds`: how long a login lasts."""
 
     listen: str
     tls_certificate: Path | None = None
@@ -47,6 +50,7 @@ class ApiConfig:
     idle_seconds: int = 20
     body_seconds: int = 60
     max_executable_bytes: int = 67_108_864
+    session_seconds: int = 43_200
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +93,23 @@ class ObjectStoreConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class SecretsConfig:
+    """`keys_file`: the ring by which values of users' secrets are encrypted (`sealing.Ring`)."""
+
+    keys_file: Path
+
+
+@dataclass(frozen=True, slots=True)
+class RetentionConfig:
+    """How long the record is kept; None: for ever. `run_days`: from a run's end. `runs_per_job`:
+    the newest that are kept. `removed_job_days`: from a job's removal until nothing tells of it."""
+
+    run_days: int | None = 90
+    runs_per_job: int | None = 1000
+    removed_job_days: int | None = 90
+
+
+@dataclass(frozen=True, slots=True)
 class LogConfig:
     level: str = "INFO"
 
@@ -117,7 +138,9 @@ class AppConfig:
     database: DatabaseConfig
     zookeeper: ZooKeeperConfig
     object_store: ObjectStoreConfig
+    secrets: SecretsConfig
     log: LogConfig
+    retention: RetentionConfig = RetentionConfig()
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +164,9 @@ def load_app(path: Path = APP_PATH) -> AppConfig:
         database=_database(file.section("database")),
         zookeeper=_zookeeper(file.section("zookeeper")),
         object_store=_object_store(file.section("object_store")),
+        secrets=_secrets(file.section("secrets")),
         log=_log(file.section("log")),
+        retention=_retention(file.optional_section("retention")),
     )
     file.close()
     return config
@@ -182,6 +207,7 @@ def _api(table: Table) -> ApiConfig:
         threads=table.integer("threads", 1, 256, 8),
         idle_seconds=table.integer("idle_seconds", 1, 600, 20),
         body_seconds=table.integer("body_seconds", 1, 3600, 60),
+        session_seconds=table.integer("session_seconds", 60, 30 * 86_400, 43_200),
         max_executable_bytes=table.integer("max_executable_bytes", 1024, 2**30, 67_108_864),
     )
     table.close()
@@ -261,10 +287,33 @@ def _object_store(table: Table) -> ObjectStoreConfig:
     return config
 
 
+def _secrets(table: Table) -> SecretsConfig:
+    config = SecretsConfig(keys_file=table.path("keys_file"))
+    table.close()
+    return config
+
+
+def _retention(table: Table) -> RetentionConfig:
+    config = RetentionConfig(
+        run_days=table.integer_or_never("run_days", _CENTURY, 90),
+        runs_per_job=table.integer_or_never("runs_per_job", 10_000_000, 1000),
+        removed_job_days=table.integer_or_never("removed_job_days", _CENTURY, 90),
+    )
+    table.close()
+    return config
+
+
 def _log(table: Table) -> LogConfig:
     level = table.text("level", "INFO", choices=("DEBUG", "INFO", "WARNING", "ERROR"))
     table.close()
     return LogConfig(level)
+
+
+def check_worker_names(names: Iterable[str]) -> None:
+    """ConfigError for one that no worker can have."""
+    for name in names:
+        if re.fullmatch(_NAME, name) is None:
+            raise ConfigError(f"{name!a} cannot be a worker's name: {_NAME_REMEDY}")
 
 
 def _worker(table: Table) -> WorkerSettings:

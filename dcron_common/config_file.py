@@ -23,14 +23,18 @@ _WELL_KNOWN = {
     "root", "secret", "secretkey", "test", "testing", "todo", "yoursecret", "yourpassword",
 }  # fmt: skip
 _MIN_SECRET = 12
+_READ, _WRITE, _ENTER = 0o004, 0o002, 0o001  # what a mode gives to others
 _HOST = re.compile(r"(?P<name>[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]):(?P<port>[0-9]{1,5})")
 _PLAIN = re.compile(r"[^\x00-\x1f\x7f]*")
 
 
 def read(path: Path) -> dict[str, Any]:
-    """The file's values; ConfigError if it cannot be read or is no TOML."""
+    """The file's values; ConfigError if it cannot be read, is no TOML, or anybody may write it."""
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+        if _others_may(_WRITE, path):
+            raise ConfigError(f"{path}: every user of this host may write it; chmod o= {path}")
+        return values
     except OSError as error:
         raise ConfigError(
             f"{path}: cannot be read ({error.strerror}); name the right file with --config, "
@@ -38,6 +42,14 @@ def read(path: Path) -> dict[str, Any]:
         ) from error
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigError(f"{path}: is not TOML in UTF-8: {error}") from error
+
+
+def _others_may(wish: int, path: Path) -> bool:
+    """Whether every user of this host may do this to a file: its mode says so, and no folder above
+    keeps them out. OSError."""
+    if not path.stat().st_mode & wish:
+        return False
+    return all(folder.stat().st_mode & _ENTER for folder in path.resolve().parents)
 
 
 def split_host(text: str) -> tuple[str, int]:
@@ -63,6 +75,10 @@ class Table:
         if not isinstance(value, dict):
             self.refuse(key, f"is missing; add a section [{key}]")
         return Table(self._path, key, value)
+
+    def optional_section(self, key: str) -> Table:
+        """A section whose keys all have defaults: it may be left out."""
+        return self.section(key) if key in self._values else Table(self._path, key, {})
 
     def text(self, key: str, default: str | None = None, choices: Iterable[str] = ()) -> str:
         """A text, not empty, without control characters; one of `choices` if they are given."""
@@ -107,6 +123,15 @@ class Table:
             self.refuse(key, f"is {value}; it must be from {low} to {high}")
         return value
 
+    def integer_or_never(self, key: str, high: int, default: int) -> int | None:
+        """A whole number in [1, high]; None for "never" or 0."""
+        if self._values.get(key) == "never":
+            self._take(key)
+            return None
+        if isinstance(self._values.get(key), str):
+            self.refuse(key, f'must be a whole number from 1 to {high}, or "never"')
+        return self.integer(key, 0, high, default) or None
+
     def strings(self, key: str, default: tuple[str, ...] | None = None) -> tuple[str, ...]:
         """A list of texts, none of them empty or twice; not empty itself unless that is default."""
         value = self._take(key)
@@ -146,7 +171,8 @@ class Table:
         return dict(value)
 
     def secret(self, key: str) -> str:
-        """A text that no manual prints: long enough, and none of the well-known ones."""
+        """A text that no manual prints: long enough, none of the well-known ones, and in a file
+        that not everybody can read."""
         value = self._take(key)
         remedy = "generate one, such as with: openssl rand -hex 20"
         if not isinstance(value, str) or not value.strip():
@@ -158,6 +184,11 @@ class Table:
             self.refuse(key, f"is too weak ({_MIN_SECRET} varied characters at least); {remedy}")
         if _PLAIN.fullmatch(value) is None:
             self.refuse(key, f"holds a control character; {remedy}")
+        if self._is_open():
+            why = (
+                f"is a secret, and every user of this host may read the file; chmod o= {self._path}"
+            )
+            self.refuse(key, why)
         return value
 
     def close(self) -> None:
@@ -173,6 +204,12 @@ class Table:
     def refuse(self, key: str, why: str) -> NoReturn:
         """Raise the ConfigError for this key."""
         raise ConfigError(f"{self._path}: {self._name + '.' if self._name else ''}{key}: {why}")
+
+    def _is_open(self) -> bool:
+        try:
+            return _others_may(_READ, self._path)
+        except OSError as error:
+            raise ConfigError(f"{self._path}: is gone ({error.strerror}); try again") from error
 
     def _take(self, key: str) -> Any:
         self._asked.add(key)

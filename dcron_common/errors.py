@@ -16,7 +16,9 @@ DcronError
 ├── ObjectStoreError
 │   ├── ObjectNotFound
 │   └── ObjectStoreUnavailable
+├── SecretError                 a secret's value cannot be opened, or sealed
 └── LaunchError                 a run could not be started; the message is the run's reason
+    └── FileUnavailable         its file cannot be had now; it may be later
 
 Third-party errors are wrapped where they enter (coordinator/, db/, object_store) and
 never seen above.
@@ -112,5 +114,13 @@ class ObjectStoreUnavailable(ObjectStoreError):
     """The object store did not answer."""
 
 
+class SecretError(DcronError):
+    """A secret's value cannot be opened, or sealed; the message never holds anything of it."""
+
+
 class LaunchError(DcronError):
     """A run could not be started; the message is the reason that its record shows."""
+
+
+class FileUnavailable(LaunchError):
+    """The run's file cannot be had now: asking again later may help."""

@@ -6,12 +6,14 @@ values. Instants and minutes are epoch seconds.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
 from dcron_common.errors import CoordinatorError
+from dcron_common.history import Span
 
 VERSION = 1  # bump when the stored form changes; a reader must know the version before and this
 
@@ -75,7 +77,8 @@ class Spec:
     `executable` is the command's text, or the object key of the file whose SHA-256 is
     `sha256`. `incarnation` tells this job from any other that ever had its id (a restored
     database hands ids out again). `effective_from` is the first minute that this revision
-    may fire.
+    may fire; `earlier` are spans of revisions before it whose minutes may still have to be
+    closed.
     """
 
     job_id: int
@@ -105,6 +108,7 @@ class Spec:
     placement: Placement = field(default_factory=Placement)
     limits: Limits = field(default_factory=Limits)
     paused: bool = False
+    earlier: tuple[Span, ...] = ()
 
     def encode(self) -> bytes:
         """The stored form: JSON with a version."""
@@ -131,10 +135,17 @@ class Spec:
                     "on_isolation": OnIsolation(values["on_isolation"]),
                     "placement": Placement(**values["placement"]),
                     "limits": Limits(**values["limits"]),
+                    "earlier": tuple(Span(**span) for span in values.get("earlier", ())),
                 }
             )
         except (KeyError, TypeError, ValueError) as error:
             raise CoordinatorError(f"this is not a job's spec: {error!r}") from error
+
+    def digest(self) -> str:
+        """Eight hex digits that tell this from any other spec of the job, whatever waits in
+        `earlier`. They need not be the same in another release."""
+        text = repr(replace(self, earlier=()))
+        return hashlib.sha256(text.encode()).hexdigest()[:8]
 
     def at(self, revision: int) -> Spec:
         """The same job under another revision number."""

@@ -2,21 +2,24 @@
 
 What was due comes from the job's history, a span for each schedule it has had; what was done from
 its runs. A minute without a row is `pending` while it may still start, and `unaccounted` after:
-nothing should stay so.
+nothing should stay so. Where retention has removed rows it is `expired`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from dcron_common.run import RunRecord, RunState
-from dcron_common.schedule import parse
+from dcron_common.history import Span, due
+from dcron_common.run import CRON, RESTORED, RunRecord, RunState
 
 # Seconds beyond the starting deadline in which a start or its row may still come: a lease, a
 # takeover and the way to the database.
 SETTLING = 120
+
+
+_EXPIRED = "its row has had its time and was removed"
 
 
 class Standing(StrEnum):
@@ -24,17 +27,7 @@ class Standing(StrEnum):
 
     PENDING = "pending"
     UNACCOUNTED = "unaccounted"
-
-
-@dataclass(frozen=True, slots=True)
-class Span:
-    """Minutes from `valid_from` to before `valid_to` (None: it goes on), epoch seconds."""
-
-    schedule: str
-    timezone: str
-    state: str
-    valid_from: int
-    valid_to: int | None = None
+    EXPIRED = "expired"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,20 +43,6 @@ class Entry:
     worker: str | None = None
 
 
-def due(spans: Iterable[Span], after: int, until: int) -> list[int]:
-    """Minutes in (after, until] at which the spans fire, ascending. ScheduleError: a stored
-    schedule cannot be read."""
-    minutes: set[int] = set()
-    for span in spans:
-        if span.state != "active":
-            continue
-        low = max(after, span.valid_from - 60)
-        high = until if span.valid_to is None else min(until, span.valid_to - 60)
-        if low < high:
-            minutes.update(parse(span.schedule, span.timezone).due(low, high))
-    return sorted(minutes)
-
-
 def ledger(
     spans: Iterable[Span],
     runs: Sequence[RunRecord],
@@ -71,22 +50,31 @@ def ledger(
     until: int,
     now: float,
     deadline: int,
+    removed_through: int = 0,
 ) -> Iterator[Entry]:
     """Every due minute in (after, until], oldest first; one entry a node for jobs on all nodes.
 
-    `deadline`: the job's starting deadline in seconds.
+    `deadline`: the job's starting deadline in seconds. `removed_through`: rows of minutes up to
+    this one may have been removed for their age or number.
     """
     by_minute: dict[int, dict[str, list[RunRecord]]] = {}
+    gaps = [run for run in runs if run.kind == RESTORED]
     for run in runs:
-        if run.kind == "cron":
+        if run.kind == CRON:
             by_minute.setdefault(run.scheduled_at, {}).setdefault(run.node, []).append(run)
     for minute in due(spans, after, until):
         nodes = by_minute.get(minute)
+        if nodes is None and (gap := _gap_over(minute, gaps, by_minute)):
+            yield Entry(minute, gap.state, 0, gap.reason)
+            continue
+        if nodes is None and minute <= removed_through:
+            yield Entry(minute, Standing.EXPIRED, 0, _EXPIRED)
+            continue
         if nodes is None:
             waits = now < minute + deadline + SETTLING
             yield Entry(minute, Standing.PENDING if waits else Standing.UNACCOUNTED, 0)
             continue
-        for _, attempts in sorted(nodes.items()):
+        for attempts in _told(nodes):
             newest = max(attempts, key=lambda one: one.attempt)
             yield Entry(
                 minute,
@@ -96,3 +84,32 @@ def ledger(
                 newest.run_id,
                 newest.worker,
             )
+
+
+def _gap_over(
+    minute: int, gaps: Sequence[RunRecord], recorded: Mapping[int, object]
+) -> RunRecord | None:
+    """The gap that a restored backup left, if it covers the minute: from the last minute that the
+    backup knows to the gap's own."""
+    for gap in gaps:
+        if minute <= gap.scheduled_at:
+            between = any(minute < known <= gap.scheduled_at for known in recorded)
+            return None if between else gap
+    return None
+
+
+def _told(nodes: Mapping[str, list[RunRecord]]) -> list[list[RunRecord]]:
+    """The attempts to be shown of each node. A minute that was started on a node that was cut off
+    is not missed because the others knew nothing of it; one that ran twice shows twice (P9)."""
+    started = [runs for _, runs in sorted(nodes.items()) if any(map(_was_tried, runs))]
+    if any(run.isolated for runs in started for run in runs):
+        return started
+    nobody = nodes.get("", [])
+    if len(nodes) > 1 and not any(map(_was_tried, nobody)):
+        # The leader's word for a job on all that stood nowhere; a worker has come back since.
+        return [runs for node, runs in sorted(nodes.items()) if node]
+    return [runs for _, runs in sorted(nodes.items())]
+
+
+def _was_tried(run: RunRecord) -> bool:
+    return run.state not in (RunState.MISSED, RunState.SKIPPED)

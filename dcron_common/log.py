@@ -30,3 +30,5 @@ def configure(level: str = "INFO") -> None:
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     logging.getLogger("kazoo").setLevel(logging.WARNING)
     logging.getLogger("botocore").setLevel(logging.WARNING)
+    # At DEBUG it shows each statement with its values: hashes of passwords, what people typed.
+    logging.getLogger("peewee").setLevel(logging.INFO)

@@ -6,7 +6,8 @@ The rules that govern them stand in docs/guarantees.md, P1 to P18. Times are epo
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field, replace
+import re
+from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
 from dcron_common.errors import CoordinatorError
@@ -14,19 +15,27 @@ from dcron_common.job import versioned
 from dcron_common.run import RunState, Trigger
 
 
+def _plain(value: Any) -> dict[str, Any]:
+    """A dataclass's fields, shallow: asdict copies every value, and costs a claim more than all
+    else that is done to it."""
+    return {name: getattr(value, name) for name in value.__dataclass_fields__}
+
+
 class _Payload:
-    """JSON with the class's version; an unknown version or a wrong shape is an error."""
+    """JSON with the class's version; an unknown version or a wrong shape is an error. `EARLIER`:
+    what is read, too: a rolling upgrade has writers of the version before."""
 
     __slots__ = ()
     VERSION = 1
+    EARLIER: tuple[int, ...] = ()
 
     def encode(self) -> bytes:
-        values: dict[str, Any] = asdict(self)  # type: ignore[call-overload]  # subclasses are dataclasses
-        return json.dumps({"v": self.VERSION, **values}, separators=(",", ":")).encode()
+        values = {"v": self.VERSION, **_plain(self)}
+        return json.dumps(values, separators=(",", ":"), default=_plain).encode()
 
     @classmethod
     def decode(cls, data: bytes) -> Self:
-        values = versioned(data, cls.VERSION)
+        values = versioned(data, cls.VERSION, *cls.EARLIER)
         try:
             return cls(**cls._typed(values))
         except (TypeError, ValueError, KeyError) as error:
@@ -91,7 +100,9 @@ class Claim(_Payload):
     decided. `ended` are earlier attempts whose rows may not be written yet; the newest
     of them may be long, the others have lost their output. `passed_over` are older due minutes
     that this claim closes without a start of their own: they are recorded as missed together with
-    it, for `passed_reason`.
+    it, for `passed_reason`. `arguments` are those of a run that was asked for, in place of the
+    job's; `run_as` is then the OS user as whom its user may run them: as another it is not started;
+    nor with a secret that is none of `secrets`, those that the job had when it was asked for.
     """
 
     run_id: str
@@ -109,6 +120,9 @@ class Claim(_Payload):
     result: Result | None = None
     closed: bool = False
     ended: list[Attempt] = field(default_factory=list)
+    arguments: list[str] | None = None
+    run_as: str | None = None
+    secrets: list[str] = field(default_factory=list)
 
     @classmethod
     def _typed(cls, values: dict[str, Any]) -> dict[str, Any]:
@@ -133,13 +147,20 @@ class Claim(_Payload):
         return [*bare, last]
 
 
+LAUNCHER = "launcher"  # in a registration's `ill`: the worker can start nothing
+
+
 @dataclass(frozen=True, slots=True)
 class Registration(_Payload):
     """A worker's ephemeral node: who it is and how far it has looked at what is due.
 
     `started` tells this life of the daemon from another on the same boot. `clock_offset` is in
-    seconds, None where it could not be read.
+    seconds, None where it could not be read. `public_key`: what secrets are sealed for, 64 hex
+    digits; empty where the worker is of version 1, which gets none.
     """
+
+    VERSION = 2
+    EARLIER = (1,)
 
     worker: str
     boot_id: str
@@ -152,6 +173,12 @@ class Registration(_Payload):
     beat: int = 0
     clock_offset: float | None = None
     ill: list[str] = field(default_factory=list)
+    public_key: str = ""
+
+    @property
+    def can_start(self) -> bool:
+        """Whether the worker has a launcher, so that jobs can stand there."""
+        return LAUNCHER not in self.ill
 
     @classmethod
     def _typed(cls, values: dict[str, Any]) -> dict[str, Any]:
@@ -165,15 +192,19 @@ class Registration(_Payload):
         labels = values["labels"]
         if not isinstance(labels, dict) or not all(isinstance(v, str) for v in labels.values()):
             raise ValueError("labels must be texts")
+        key = values.get("public_key", "")
+        if not isinstance(key, str) or re.fullmatch("([0-9a-f]{64})?", key) is None:
+            raise ValueError("public_key must be 64 hex digits")
         return values
 
 
 @dataclass(frozen=True, slots=True)
 class Task(_Payload):
-    """A run that the leader asks of the job's present holder, not before `not_before`.
+    """A run that is asked of the job's present holder, not before `not_before`: by the leader, or
+    by a user through the API.
 
-    `ended`, `passed_over`, `passed_reason`: as in Claim; the claim that takes the task inherits
-    them.
+    `ended`, `passed_over`, `passed_reason`, `arguments`, `run_as`, `secrets`: as in Claim; the
+    claim that takes the task inherits them.
     """
 
     trigger: Trigger
@@ -184,6 +215,9 @@ class Task(_Payload):
     ended: list[Attempt] = field(default_factory=list)
     passed_over: list[int] = field(default_factory=list)
     passed_reason: str | None = None
+    arguments: list[str] | None = None
+    run_as: str | None = None
+    secrets: list[str] = field(default_factory=list)
 
     @classmethod
     def _typed(cls, values: dict[str, Any]) -> dict[str, Any]:
@@ -196,6 +230,36 @@ class Notice(_Payload):
     """An inbox entry: the database has `revision` of a job. Consumed after a read of it."""
 
     revision: int
+
+
+@dataclass(frozen=True, slots=True)
+class Kill(_Payload):
+    """A request to end a run, and what of it is still to come. It stands below the name of the
+    worker that has the run, and goes when that is over."""
+
+    run_id: str
+    user: str
+
+    @property
+    def reason(self) -> str:
+        return f"ended by user {self.user}"
+
+    def means(self, run_id: str, ended: list[Attempt]) -> bool:
+        """Whether this attempt, with those before it, is what was to be ended: no attempt that
+        followed the one named may outlive the request."""
+        return self.run_id == run_id or any(one.run_id == self.run_id for one in ended)
+
+
+@dataclass(frozen=True, slots=True)
+class Follow(_Payload):
+    """Somebody follows what a run writes, and will until `until` (epoch seconds) unless they say
+    so again. It stands below the name of the worker that has the run, named by the run's id."""
+
+    until: float
+
+    @classmethod
+    def _typed(cls, values: dict[str, Any]) -> dict[str, Any]:
+        return {**values, "until": float(values["until"])}
 
 
 def _result(values: dict[str, Any]) -> Result:

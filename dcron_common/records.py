@@ -1,4 +1,6 @@
-"""From claims to the database's rows: the same for a worker and for the leader in its stead."""
+"""From claims to the database's rows: the same for a worker and for the leader in its stead.
+
+What the leader closed of a job on all is shown as its node's: people want to know where."""
 
 from __future__ import annotations
 
@@ -6,13 +8,20 @@ from collections.abc import Sequence
 
 from dcron_common.paths import Slot
 from dcron_common.protocol import Attempt, Claim, Result, Task
-from dcron_common.run import MANUAL, RunRecord, RunState, Trigger, scheduled_at
+from dcron_common.run import CRON, MANUAL, RunRecord, RunState, Trigger, scheduled_at
 
 
-def of_task(slot: Slot, key: str, task: Task) -> list[RunRecord]:
-    """All that a task knows to have ended."""
+def of_task(slot: Slot, key: str, task: Task, now: float) -> list[RunRecord]:
+    """All that a task knows to have ended, when it is given up at `now`; of one that a user asked
+    for also that it never began."""
+    known = [*task.ended]
+    if not known and task.trigger is Trigger.MANUAL:
+        reason = "the job was removed, or its placement changed, before this run could start"
+        given_up = Result(RunState.SKIPPED, None, now, reason=reason)
+        run_id = key.removeprefix(MANUAL)
+        known = [Attempt(run_id, task.attempt, task.trigger, "", task.epoch, given_up)]
     missed = _missed(slot, task.passed_over, task.passed_reason, task.ended[-1:])
-    return [*missed, *ended(slot, key, task.ended)]
+    return [*missed, *ended(slot, key, known)]
 
 
 def rows(slot: Slot, key: str, claim: Claim) -> list[RunRecord]:
@@ -53,7 +62,7 @@ def _missed(
             trigger=Trigger.CRON,
             state=RunState.MISSED,
             node=slot.node,
-            worker=one.worker or None,
+            worker=one.worker or slot.node or None,
             epoch=one.epoch,
             finished_at=one.result.finished_at,
             reason=reason,
@@ -73,9 +82,9 @@ def _record(slot: Slot, key: str, one: Attempt) -> RunRecord:
         attempt=one.attempt,
         trigger=one.trigger,
         state=result.state,
-        kind=key if key.startswith(MANUAL) else "cron",
+        kind=key if key.startswith(MANUAL) else CRON,
         node=slot.node,
-        worker=one.worker or None,
+        worker=one.worker or slot.node or None,
         epoch=one.epoch,
         started_at=result.started_at,
         finished_at=result.finished_at if over else None,

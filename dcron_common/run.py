@@ -11,6 +11,8 @@ from enum import StrEnum
 
 from dcron_common.ids import ulid_time
 
+TAIL_BYTES = 8192  # of the end of a run's output, kept in its row
+
 
 class Trigger(StrEnum):
     CRON = "cron"
@@ -47,6 +49,8 @@ _RANKS = {RunState.RUNNING: 0, RunState.LOST: 1}
 FAILING = frozenset({RunState.FAILED, RunState.TIMED_OUT, RunState.LOST})
 
 MANUAL = "m."  # how the key of a run begins that somebody asked for
+CRON = "cron"  # the kind of all others
+RESTORED = "restored"  # no run: up to this minute a restored record does not know what became of it
 
 
 def cron_key(minute: int) -> str:
@@ -54,9 +58,19 @@ def cron_key(minute: int) -> str:
     return str(minute)
 
 
+def manual_key(run_id: str) -> str:
+    """The claim's name for a run that was asked for; its first attempt has this very id."""
+    return MANUAL + run_id
+
+
 def key_minute(key: str) -> int | None:
     """The due minute of a claim's name, or None for a manual run."""
     return None if key.startswith(MANUAL) else int(key.partition(".")[0])
+
+
+def key_of(record: RunRecord) -> str:
+    """The claim's name for a recorded run."""
+    return cron_key(record.scheduled_at) if record.kind == CRON else record.kind
 
 
 def scheduled_at(key: str) -> int:
@@ -79,7 +93,7 @@ class RunRecord:
     attempt: int
     trigger: Trigger
     state: RunState
-    kind: str = "cron"
+    kind: str = CRON
     node: str = ""
     worker: str | None = None
     epoch: int = 0

@@ -11,4 +11,6 @@ KILL = 2.0  # the longest time from the end of a lease to the end of its process
 BEAT = 1.0  # between two beats
 SCAN = 3.0  # between two looks at what watches may have missed
 COMPARE = 30.0  # between two comparisons of the database with ZooKeeper
+CLOCK_OFFSET = 2.0  # a clock that is off by more is alarmed, and a leader that has it is careful
 TICK_SILENCE = 90.0  # crond is ill when no tick line came for this long
+RESTART_AGAIN = 300.0  # between two restarts of a crond that stays ill

@@ -1,9 +1,8 @@
-"""Claims: the transactions by which a worker takes, gives up and ends runs (P1, P2, P3, P6, P12).
+"""Claims: the transactions by which a worker takes runs (P1, P2, P3, P12).
 
 Every transaction of a holder writes the job's fence at the version the decision was made on. If
 that version is gone, the fence is read again and the decision is made anew; a lost answer is
-resolved by reading the claim and looking for one's own nonce. A worker that is not the holder any
-more only writes a run's result into its own claim: the leader closes it (`dcron_app.manager`).
+resolved by reading the claim and looking for one's own nonce. `endings` has how they go.
 """
 
 from __future__ import annotations
@@ -27,13 +26,14 @@ from dcron_common.errors import BadVersion, ConnectionLost, CoordinatorError, No
 from dcron_common.job import Concurrency
 from dcron_common.paths import Slot
 from dcron_common.protocol import Claim, Fence, Result, Task
-from dcron_common.run import Trigger, cron_key
+from dcron_common.run import MANUAL, RunState, Trigger, cron_key
 from dcron_worker.book import Book, Held, OpenClaim
 from dcron_worker.decide import ON_TIME, Decision
+from dcron_worker.transactions import commit_each
 
 log = logging.getLogger(__name__)
 
-BATCH = 30  # claims of three operations each: a transaction has at most 100
+BATCH = 25  # claims of four operations at most: a transaction has at most 100
 
 
 @dataclass(slots=True)
@@ -47,7 +47,7 @@ class Wanted:
 
 
 class Claims:
-    """Makes and ends claims for one worker; keeps `book` in step with what was committed."""
+    """Makes claims for one worker; keeps `book` in step with what was committed."""
 
     def __init__(
         self, coordinator: Coordinator, book: Book, clock: Clock, new_id: Callable[[], str]
@@ -63,11 +63,24 @@ class Claims:
         """Claim due minutes; returns the claims that were made, to be launched or recorded."""
         return self._take([self._for_minute(slot, decision) for slot, decision in decisions])
 
-    def take_task(self, slot: Slot, key: str, task: Task) -> OpenClaim | None:
-        """Claim what the leader asked for; the task goes in the same transaction."""
-        held = self._book.may_start(slot)
-        if held is None or _taken_by_another(held, key):
-            return None
+    def take_task(
+        self, slot: Slot, key: str, task: Task, ended: str | None = None
+    ) -> OpenClaim | None:
+        """Claim what was asked for; the task goes in the same transaction. `ended`: why it is over
+        before it began."""
+        for _ in range(2):  # who asked wrote the fence: the first try may be by an older version
+            held = self._book.mine(slot) if ended else self._book.may_start(slot, key)
+            if held is None or (ended is None and self._is_taken(held, key)):
+                return None
+            claim = self._for_task(held, key, task, ended)
+            wanted = self._want(slot, held, key, claim, mark=held.fence.mark)
+            gone = Delete(paths.task(self._worker, slot, key))
+            wanted.operations = (*wanted.operations, gone)
+            if taken := self._take([wanted]):
+                return taken[0]
+        return None
+
+    def _for_task(self, held: Held, key: str, task: Task, ended: str | None) -> Claim:
         claim = replace(
             self._claim(held, task.trigger, task.attempt),
             resumes=task.resumes,
@@ -75,113 +88,92 @@ class Claims:
             ended=task.ended,
             passed_over=task.passed_over,
             passed_reason=task.passed_reason,
+            arguments=task.arguments,
+            run_as=task.run_as,
+            secrets=task.secrets,
         )
-        wanted = self._want(slot, held, key, claim, mark=held.fence.mark)
-        gone = Delete(paths.task(self._worker, slot, key))
-        wanted.operations = (*wanted.operations, gone)
-        taken = self._take([wanted])
-        return taken[0] if taken else None
+        if task.trigger is Trigger.MANUAL:  # by the id that the user was told
+            claim = replace(claim, run_id=key.removeprefix(MANUAL))
+        if ended is not None:
+            result = Result(RunState.KILLED, None, self._clock.wall(), reason=ended)
+            claim = replace(claim, not_before=None, result=result, closed=True)
+        return claim
 
-    def take_again(self, opened: OpenClaim) -> bool:
-        """Own an open claim again: a due retry, or a process found alive by a new session."""
-        held = self._book.mine(opened.slot)
-        if held is None or _taken_by_another(held, opened.key):
-            return False
+    def take_again(self, claims: Sequence[OpenClaim]) -> list[OpenClaim]:
+        """Own open claims again: due retries, or processes found alive by a new session."""
+        ours = [(opened, self._book.mine(opened.slot)) for opened in claims]
+        free = [(x, held) for x, held in ours if held and not self._keeps_from(x, held)]
+        owners = self._coordinator.get_many([paths.owner(opened.path) for opened, _ in free])
+        return self._take(
+            [
+                self._again(opened, held, owner is not None)
+                for (opened, held), owner in zip(free, owners, strict=True)
+            ]
+        )
+
+    def _keeps_from(self, opened: OpenClaim, held: Held) -> bool:
+        if opened.claim.not_before is None:  # its process lives, whatever else does
+            return _taken_by_another(held, opened.key)
+        return self._is_taken(held, opened.key)
+
+    def _is_taken(self, held: Held, key: str) -> bool:
+        """Whether another run has the job, one without a claim too (P9, P11)."""
+        forbids = held.spec.concurrency is not Concurrency.ALLOW
+        unclaimed = forbids and self._book.unclaimed.alive(held.spec.job_id) is not None
+        return unclaimed or _taken_by_another(held, key)
+
+    def _again(self, opened: OpenClaim, held: Held, has_owner: bool) -> Wanted:
         claim = replace(opened.claim, nonce=self._new_id(), not_before=None)
-        fence = held.fence
+        fence, spec = held.fence, opened.spec
         if opened.claim.not_before is not None:
             # It starts now, by the right and the spec of now.
-            claim = replace(claim, epoch=fence.epoch, revision=held.spec.revision)
+            spec = held.spec
+            claim = replace(claim, epoch=fence.epoch, revision=spec.revision)
         if held.spec.concurrency is not Concurrency.ALLOW:
             fence = replace(fence, active=opened.key)
         owner = paths.owner(opened.path)
-        earlier = self._coordinator.exists(owner)
         operations: tuple[Operation, ...] = (
             Set(paths.fence(opened.slot), fence.encode(), held.fence_version),
             Set(opened.path, claim.encode(), opened.version),
-            *([Delete(owner)] if earlier else []),
+            *([Delete(owner)] if has_owner else []),
             Create(owner, ephemeral=True, access=self._access),
         )
-        changed = replace(opened, claim=claim, owned=True)
-        return bool(self._take([Wanted(held, changed, fence, operations)]))
+        again = replace(opened, spec=spec, claim=claim, owned=True)
+        return Wanted(held, again, fence, operations)
 
-    def finish(self, opened: OpenClaim, result: Result, retry_at: float | None) -> bool:
-        """Write how a run ended, free the job, drop the owner: one transaction (P6).
-
-        With `retry_at` the claim goes on as the next attempt, and the job stays taken. False:
-        not done, try again after the next look.
-        """
-        held = self._book.mine(opened.slot)
-        claim = replace(opened.claim, result=result, not_before=None, closed=held is not None)
-        if retry_at is not None:
-            claim = self._next(opened.claim, result, retry_at)
-        operations: list[Operation] = [Set(opened.path, claim.encode(), opened.version)]
-        fence = held.fence if held else None
-        if held and fence:
-            if fence.active == opened.key and retry_at is None:
-                fence = replace(fence, active=None)
-            operations.append(Set(paths.fence(opened.slot), fence.encode(), held.fence_version))
-        if opened.owned:
-            operations.append(Delete(paths.owner(opened.path)))
-        results = self._commit(opened, claim, operations)
-        if results is None:
+    def move_mark(self, slot: Slot, mark: int) -> bool:
+        """Say that minutes through `mark` were launched here without a claim (P9). False: the
+        fence has changed and was read again. ConnectionLost."""
+        held = self._book.held[slot]
+        fence = replace(held.fence, mark=mark)
+        try:
+            stat = self._coordinator.set(paths.fence(slot), fence.encode(), held.fence_version)
+        except (BadVersion, NoNode):
+            self.refresh([slot])
             return False
-        self._book.claims.pop(opened.claim.run_id, None)
-        opened.claim, opened.owned = claim, False
-        opened.version = _version(results[0])
-        self._book.claims[claim.run_id] = opened
-        if held and fence and len(results) > 1 and isinstance(results[1], Stat):
-            held.fence, held.fence_version = fence, results[1].version
+        held.fence, held.fence_version = fence, stat.version
         return True
-
-    def _next(self, claim: Claim, result: Result, retry_at: float) -> Claim:
-        """The claim as its next attempt, with this one's end in it until that is recorded."""
-        return replace(
-            claim,
-            result=None,
-            run_id=self._new_id(),
-            attempt=claim.attempt + 1,
-            resumes=claim.resumes + (result.state.is_loss),
-            trigger=Trigger.RESUME if result.state.is_loss else Trigger.RETRY,
-            not_before=retry_at,
-            ended=claim.with_ended(claim.as_ended(result)),
-        )
-
-    def _commit(
-        self, opened: OpenClaim, claim: Claim, operations: list[Operation]
-    ) -> Sequence[object] | None:
-        """The results, None where it was not done. What is stale is read again."""
-        try:
-            return self._coordinator.commit(operations)
-        except ConnectionLost:
-            if not self._is_stored(opened.path, claim):
-                return None
-            self.refresh([opened.slot])
-            return [self._coordinator.exists(opened.path)]
-        except CoordinatorError as error:
-            log.info("job=%s key=%s finish is tried again: %s", opened.slot, opened.key, error)
-            self.refresh([opened.slot])
-            return None
-
-    def drop(self, opened: OpenClaim) -> None:
-        """Remove a claim whose record the database has."""
-        try:
-            self._coordinator.delete(opened.path, opened.version)
-        except NoNode:
-            log.debug("claim %s was gone already", opened.path)
-        self._book.claims.pop(opened.claim.run_id, None)
 
     def refresh(self, slots: Sequence[Slot]) -> None:
         """Read fences again; a slot whose fence is gone is no longer held."""
+        self.read_fences(slots)
+
+    def read_fences(self, slots: Sequence[Slot]) -> list[Fence | None]:
+        """As `refresh`; what each fence says, of slots that are not held here too. None: it is
+        gone."""
+        found: list[Fence | None] = []
         nodes = self._coordinator.get_many([paths.fence(slot) for slot in slots])
         for slot, node in zip(slots, nodes, strict=True):
+            fence = Fence.decode(node.data) if node is not None else None
+            found.append(fence)
             held = self._book.held.get(slot)
             if held is None:
                 continue
-            if node is None:
+            if node is None or fence is None:
                 del self._book.held[slot]
                 continue
-            held.fence, held.fence_version = Fence.decode(node.data), node.stat.version
+            held.fence, held.fence_version = fence, node.stat.version
+        return found
 
     def _for_minute(self, slot: Slot, decision: Decision) -> Wanted:
         held = self._book.held[slot]
@@ -214,6 +206,8 @@ class Claims:
         runs = claim.result is None
         if runs and held.spec.concurrency is not Concurrency.ALLOW:
             fence = replace(fence, active=key)
+        elif not runs and fence.active == key:
+            fence = replace(fence, active=None)
         owned = runs and claim.not_before is None
         path = paths.claim(self._worker, slot, key)
         operations: list[Operation] = [
@@ -226,29 +220,22 @@ class Claims:
         return Wanted(held, opened, fence, tuple(operations))
 
     def _take(self, wanted: list[Wanted]) -> list[OpenClaim]:
-        """Commit in batches; where one member spoils a batch, its others go one by one.
-
-        What was taken is returned whatever happens to the rest: it has to be begun.
-        """
-        batches = [wanted[i : i + BATCH] for i in range(0, len(wanted), BATCH)]
-        outcomes = self._coordinator.commit_many(
-            [[op for one in batch for op in one.operations] for batch in batches]
-        )
+        """What was taken is returned whatever happens to the rest: it has to be begun."""
+        members = [one.operations for one in wanted]
         taken: list[OpenClaim] = []
         stale: list[Slot] = []
-        for batch, outcome in zip(batches, outcomes, strict=True):
+        for one, outcome in zip(
+            wanted, commit_each(self._coordinator, members, share=BATCH), strict=True
+        ):
             if not isinstance(outcome, CoordinatorError):
-                stats = iter(outcome)
-                for one in batch:
-                    taken.append(self._note(one, [next(stats) for _ in one.operations]))
+                taken.append(self._note(one, outcome))
             elif isinstance(outcome, ConnectionLost):
-                taken += [one.opened for one in batch if self._was_done(one)]
-            elif len(batch) > 1:
-                for one in batch:
-                    taken += self._take([one])
+                taken += [one.opened] if self._was_done(one) else []
             else:
-                log.info("job=%s not claimed: %s", batch[0].opened.slot, outcome)
-                stale.append(batch[0].opened.slot)
+                log.info("job=%s not claimed: %s", one.opened.slot, outcome)
+                stale.append(one.opened.slot)
+            if isinstance(outcome, CoordinatorError):
+                self._book.doubt(one.opened)
         if stale:
             self._refresh_or_wait(stale)
         return taken
@@ -285,13 +272,6 @@ class Claims:
             return False  # a new session: the next look gives it back unlaunched
         self._book.claims[one.opened.claim.run_id] = one.opened
         return True
-
-    def _is_stored(self, path: str, claim: Claim) -> bool:
-        try:
-            self._coordinator.sync()
-            return self._coordinator.get(path).data == claim.encode()
-        except CoordinatorError:
-            return False
 
 
 def _taken_by_another(held: Held, key: str) -> bool:

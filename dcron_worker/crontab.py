@@ -3,13 +3,15 @@
 One line for each distinct schedule, not for each job; a line never holds a byte of a user's text:
 
     # dcron job 12, dcron job 40
-    */5 * * * * root [ -p /run/dcron/fire ] && echo 1f3a90c2 1<>/run/dcron/fire
+    */5 * * * * root F=/run/dcron/fire; [ -p $F ] && [ ! $F -nt $F.seen ] && echo 1f3a90c2 1<>$F
 
 crond starts `/bin/sh -c`, and all that sh does are builtins: no further process. `[ -p` keeps the
 shell from making a plain file where the FIFO is missing. `1<>` opens the FIFO to read and write:
-a plain `>` would wait for ever for a reader, and so pile up shells, while nobody has it open. What
-is written (a key of the schedule) is only for people who look: the daemon takes any byte as "look
-what is due".
+a plain `>` would wait for ever for a reader, and so pile up shells, while nobody has it open. While
+a hint waits unread (the FIFO is newer than the file beside it, see `fire`) none is added, so that
+no line ever waits for room: a daemon that stands still finds one hint for all. What is written (a
+key of the schedule) is only for people who look: the daemon takes any byte as "look what is due".
+It may come twice, late or not at all.
 
 The tick line, every minute, always stands there, jobs or none. Its comments name the jobs that no
 line of their own can serve: those in another time zone than the host's and those that fire once.
@@ -39,6 +41,7 @@ _SAFE_USER = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
 # Names of the one zone that most hosts are set to.
 _UTC = frozenset({"UTC", "Etc/UTC", "Etc/UCT", "UCT", "Etc/Zulu", "Zulu", "Etc/Universal",
                   "Universal", "GMT", "Etc/GMT"})  # fmt: skip
+_JOB = re.compile(r"dcron job ([0-9]+)")
 _SUM = re.compile(r"^# dcron sum ([0-9a-f]{64})\n", re.MULTILINE)
 
 
@@ -132,12 +135,22 @@ def schedule_lines(text: str) -> Iterator[tuple[str, str]]:
         yield " ".join(words[:5]), words[5]
 
 
+def job_ids(text: str) -> frozenset[int]:
+    """The jobs that stand in a crontab's text, or in several that were joined."""
+    return frozenset(map(int, _JOB.findall(text)))
+
+
 def _same_zone(one: str, other: str) -> bool:
     return one == other or (one in _UTC and other in _UTC)
 
 
 def _key(fields: str) -> str:
     return TICK_KEY if fields == TICK else hashlib.sha256(fields.encode()).hexdigest()[:8]
+
+
+def seen_path(fifo: str) -> str:
+    """The file whose time says up to where the FIFO was read."""
+    return f"{fifo}.seen"
 
 
 def _comments(line: Line) -> list[str]:
@@ -147,7 +160,8 @@ def _comments(line: Line) -> list[str]:
 
 
 def _command(key: str, fifo: str) -> str:
-    return f"[ -p {_safe(fifo)} ] && echo {key} 1<>{fifo}"
+    # SEEN may be missing: -nt is then false to dash, and the hint is written.
+    return f"F={_safe(fifo)}; [ -p $F ] && [ ! $F -nt {seen_path('$F')} ] && echo {key} 1<>$F"
 
 
 def _checked(fields: str) -> str:

@@ -84,6 +84,7 @@ class SystemCrontab:
         self._directory = directory
         self._user = user
         self._now = now
+        self._made: set[str] = set()  # a file of these that is gone was deleted by somebody
 
     def reconcile(self, table: Table) -> Change:
         """Make the files say what the table says."""
@@ -96,10 +97,12 @@ class SystemCrontab:
             for name, text in wanted.items():
                 present = _read(self._directory / name)
                 if present == text:
+                    self._made.add(name)
                     continue
                 if not self._is_ours(name, present):
                     drift.append(name)
                 self._write(name, text)
+                self._made.add(name)
                 written.append(name)
         except OSError as error:
             raise CrontabError(f"{self._directory}: {error}") from error
@@ -109,9 +112,9 @@ class SystemCrontab:
         return sorted(p.name for p in self._directory.iterdir() if _OURS.fullmatch(p.name))
 
     def _is_ours(self, name: str, present: str | None) -> bool:
-        """Is the file absent, or as we left it?"""
+        """Is the file as we left it, or absent as it was?"""
         if present is None:
-            return not os.path.lexists(self._directory / name)
+            return name not in self._made and not os.path.lexists(self._directory / name)
         return is_intact(present)
 
     def _sweep(self) -> None:

@@ -3,7 +3,9 @@
 Hints from crond, watches, the launcher's events and committed reports all arrive as messages;
 each pass looks at levels (assignments, fences, claims, what is due), never at what a message
 says. If ZooKeeper is away a pass ends early and the next begins where it stopped; runs that
-ended meanwhile stay in the launcher's files until their claims could be finished.
+ended meanwhile stay in the launcher's files until their claims could be finished. If the launcher
+is away nothing is claimed, so that jobs can go elsewhere; ends and requests are served. Without a
+lease nothing is claimed either: it would be lost before its start, and its attempts used up.
 """
 
 from __future__ import annotations
@@ -17,19 +19,17 @@ from dataclasses import dataclass
 from dcron_common import paths, timing
 from dcron_common.clock import Clock, minute
 from dcron_common.coordinator.contract import Coordinator
-from dcron_common.errors import ConnectionLost, DcronError
+from dcron_common.errors import ConnectionLost, DcronError, LaunchError
 from dcron_common.job import CatchUp
+from dcron_common.paths import Slot
+from dcron_common.protocol import LAUNCHER
 from dcron_worker import assignments
-from dcron_worker.adoption import adopt
 from dcron_worker.book import Book
-from dcron_worker.claims import Claims
 from dcron_worker.crontab_file import CrontabError
-from dcron_worker.decide import decide
-from dcron_worker.lifecycle import Lifecycle
+from dcron_worker.heart import Heart
 from dcron_worker.membership import Membership
-from dcron_worker.recording import Recording
+from dcron_worker.outputs import Stored
 from dcron_worker.report import Outcome
-from dcron_worker.runner.client import Runner
 from dcron_worker.runner.model import Ended, Launch, Started
 
 log = logging.getLogger(__name__)
@@ -47,7 +47,7 @@ class Changed:
     """Something of ours in ZooKeeper may have changed, or the session is new."""
 
 
-Message = Due | Changed | Outcome | Launch | Started | Ended
+Message = Due | Changed | Outcome | Stored | Launch | Started | Ended
 
 
 class Daemon:
@@ -56,40 +56,46 @@ class Daemon:
     def __init__(
         self,
         worker: str,
+        heart: Heart,
         *,
         coordinator: Coordinator,
         membership: Membership,
-        book: Book,
-        claims: Claims,
-        lifecycle: Lifecycle,
-        recording: Recording,
-        runner: Runner,
         inbox: queue.SimpleQueue[Message],
         render: Callable[[Book], None],
         silence: Callable[[], float],
+        restart_crond: Callable[[], None],
         clock: Clock,
     ) -> None:
         """`render` brings the crontab in line with the book, CrontabError; `silence` gives the
-        seconds since crond's last tick."""
+        seconds since crond's last tick; `restart_crond` asks for that, OSError."""
         self._worker = worker
         self._coordinator = coordinator
         self._membership = membership
-        self._book = book
-        self._claims = claims
-        self._lifecycle = lifecycle
-        self._recording = recording
-        self._runner = runner
+        self._book = heart.book
+        self._claims = heart.claims
+        self._taking = heart.taking
+        self._lifecycle = heart.lifecycle
+        self._recording = heart.recording
+        self._isolation = heart.isolation
+        self._adoption = heart.adoption
+        self._killing = heart.killing
+        self._vault = heart.vault
+        self._following = heart.following
         self._inbox = inbox
         self._render = render
         self._silence = silence
+        self._restart_crond = restart_crond
+        self._restart_at = 0.0
         self._clock = clock
         self._stop = threading.Event()
         self._changed = True
         self._due = True
+        self._again: set[Slot] = set()  # to be decided anew without a hint
         self._scan_at = 0.0
         self._ticked_through = 0
         self._crond_ill = False
         self._crontab_ill = False
+        self._launcher_away = False
         self._away = False
 
     def stop(self) -> None:
@@ -99,7 +105,8 @@ class Daemon:
 
     def run(self) -> None:
         """Register, put the crontab right, adopt what runs, then work until stopped."""
-        for watched in (paths.assignments(self._worker), paths.tasks(self._worker)):
+        mine = (paths.assignments, paths.tasks, paths.kills, paths.follows)
+        for watched in [place(self._worker) for place in mine]:
             self._coordinator.watch_children(watched, lambda: self._inbox.put(Changed()))
         while not self._stop.is_set():
             try:
@@ -118,19 +125,33 @@ class Daemon:
                 self._stop.wait(timing.BEAT)
 
     def step(self) -> None:
-        """One pass: assignments first, then what ended, then what is due."""
+        """One pass: assignments first, then what ended, then what is due. A hint comes before a
+        look that only time asks for."""
+        if self._membership.cut_off:
+            self._isolation.fire()
+        if not self._membership.owns_name:
+            return  # what stands below the name may be another machine's (P10)
         now = self._clock.boot()
+        if self._due and not self._changed:
+            self._lifecycle.finish_ended()
+            self._take_due()
         if self._changed or now >= self._scan_at:
             self._look()
-            self._scan_at = now + timing.SCAN
+            self._scan_at = now + (timing.SCAN if self._starts else timing.BEAT)
         self._lifecycle.finish_ended()
+        self._recording.drop()
         self._recording.acknowledge()
         self._watch_crond()
-        if self._due:
-            self._due = self._take_due()
-        self._lifecycle.start_retries()
+        self._take_due()
+        if self._starts:
+            self._lifecycle.start_retries()
         self._lifecycle.hand_over()
         self._tell()
+
+    @property
+    def _starts(self) -> bool:
+        """Whether a run that is claimed now can start."""
+        return not self._launcher_away and self._membership.may_start
 
     def _hear(self, timeout: float) -> None:
         try:
@@ -141,11 +162,15 @@ class Daemon:
             return
 
     def _note(self, message: Message) -> None:
+        if isinstance(message, Ended):
+            self._following.ended(message.run_id)
         match message:
             case Due():
                 self._due = True
             case Changed():
                 self._changed = True
+            case Started() | Ended() | Launch() if self._isolation.knows(message.run_id):
+                self._note_isolated(message)
             case Started():
                 self._lifecycle.started(message)
             case Ended():
@@ -154,29 +179,48 @@ class Daemon:
             case Launch():
                 self._lifecycle.ready(message)
             case Outcome():
-                self._recording.told(message)
+                self._recording.told(self._isolation.told(message))
+            case Stored():
+                self._recording.stored(message.run_id)
+
+    def _note_isolated(self, event: Started | Ended | Launch) -> None:
+        if isinstance(event, Started):
+            self._isolation.started(event)
+        else:
+            self._isolation.ready(event)
 
     def _look(self) -> None:
-        """Levels: assignments, crontab, open claims, tasks."""
+        """Levels: assignments, crontab, open claims, requests, tasks."""
         if self._coordinator.exists(paths.assignments(self._worker)) is None:
-            log.info("worker=%s waits for a manager to admit it", self._worker)
+            log.info("worker=%s waits for a manager that gives it its places", self._worker)
             return
         changed = assignments.refresh(self._worker, self._coordinator, self._book)
         self._put_crontab_right()
-        adopt(
-            self._coordinator,
-            self._book,
-            self._claims,
-            self._lifecycle,
-            self._recording,
-            self._runner,
-        )
-        if doubtful := self._book.doubtful():
+        self._adopt()
+        if doubtful := self._book.doubtful(self._clock.wall()):
             self._claims.refresh(doubtful)
-        self._lifecycle.take_tasks()
+        to_end = self._killing.heed()
+        if self._starts:
+            self._lifecycle.take_tasks(but_not=to_end)
+        self._following.heed(known=not self._launcher_away)
         self._changed = False
         if changed:
             self._due = True
+            self._vault.retain(self._book.secrets())
+
+    def _adopt(self) -> None:
+        """Compare with the launcher. One that is away hinders nothing that needs none."""
+        try:
+            self._adoption.look()
+            self._isolation.flush(self._claims)
+        except LaunchError as error:
+            if not self._launcher_away:
+                log.error("worker=%s claims nothing: %s", self._worker, error)
+            self._launcher_away = True
+        else:
+            if self._launcher_away:
+                log.info("worker=%s its launcher answers again", self._worker)
+            self._launcher_away = False
 
     def _catches_up(self, event: Ended) -> bool:
         """Whether a minute may have waited for this run's end."""
@@ -197,42 +241,44 @@ class Daemon:
                 log.info("worker=%s its crontab is written again", self._worker)
             self._crontab_ill = False
 
-    def _take_due(self) -> bool:
-        """Claim what is due; True if it has to be decided again."""
+    def _take_due(self) -> None:
+        """Claim what is due: of everything after a hint, else of what has to be decided again."""
+        if not self._starts or not (self._due or self._again):
+            return
+        if not self._membership.measured:
+            return  # which time it is, is not known yet
         now = self._clock.wall()
-        decisions = []
-        for slot, held in self._book.held.items():
-            decision = decide(held.spec, held.schedule, held.fence, self._worker, now)
-            if decision is not None:
-                decisions.append((slot, decision))
-        waiting = [(slot, one.replaces) for slot, one in decisions if one.replaces is not None]
-        for slot, key in waiting:
-            self._lifecycle.replace(slot, key)
-        ready = [(slot, one) for slot, one in decisions if one.replaces is None]
-        taken = self._claims.take_due(ready) if ready else []
-        self._lifecycle.begin(taken)
-        if len(taken) < len(ready) or waiting or any(one.more for _, one in ready):
-            # A fence had changed, a run has to end first, or there is more to catch up.
-            return True
-        self._ticked_through = minute(now)
-        return False
+        self._again = self._taking.take(self._book.held if self._due else self._again, now)
+        if self._due:
+            self._ticked_through = minute(now)
+        self._due = False
 
     def _watch_crond(self) -> None:
-        """No tick line for 90 s: crond is ill. Say so, and tick in its place."""
+        """No tick line for 90 s: crond is ill. Say so, have it restarted, tick in its place."""
         ill = self._silence() > timing.TICK_SILENCE
         if ill and not self._crond_ill:
             log.error("worker=%s crond gave no tick for 90 s: ticking in its place", self._worker)
         if self._crond_ill and not ill:
             log.info("worker=%s crond ticks again", self._worker)
         self._crond_ill = ill
-        if ill and minute(self._clock.wall()) > self._ticked_through:
+        if ill and self._clock.boot() >= self._restart_at:
+            self._restart_at = self._clock.boot() + timing.RESTART_AGAIN
+            try:
+                self._restart_crond()
+            except OSError as error:
+                log.error("worker=%s cannot have crond restarted: %s", self._worker, error)
+        # A crond whose clock is ahead gives its ticks before their time.
+        unheard = ill or self._membership.held_back
+        if unheard and minute(self._clock.wall()) > self._ticked_through:
             self._due = True
 
     def _tell(self) -> None:
         parts = {
             "crond": self._crond_ill,
             "crontab": self._crontab_ill,
+            LAUNCHER: self._launcher_away,
             "records": self._recording.ill,
+            "outputs": self._recording.outputs.ill,
         }
         ill = [name for name, is_ill in parts.items() if is_ill]
         self._membership.update(ticked_through=self._ticked_through, ill=ill)

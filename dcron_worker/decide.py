@@ -2,7 +2,8 @@
 
 What was due since the fence's mark comes from the schedule. The newest minute is launched and
 everything older is closed with it as missed; with `catch_up: all` the oldest that may still start
-comes first, and each waits for the one before where the job forbids overlap.
+comes first, and each waits for the one before where the job forbids overlap. After a long outage
+the oldest are closed first, so many at once, each with its own row.
 """
 
 from __future__ import annotations
@@ -10,13 +11,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from dcron_common import history
 from dcron_common.job import CatchUp, Concurrency, Spec
 from dcron_common.protocol import Fence
 from dcron_common.run import RunState
 from dcron_common.schedule import Schedule
 
 ON_TIME = 120  # seconds; later than this a start is a catch-up
-LOOK_BACK = 100  # due minutes recorded one by one; what is older is closed by their reason
+REPLACED = "a later minute was due and concurrency is replace"  # of the run before
+AT_ONCE = 100  # due minutes that one claim closes
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,17 +48,22 @@ def decide(
         return None
     if (fence.incarnation, fence.revision) != (spec.incarnation, spec.revision):
         return None
-    # A revision begins at its first minute; what was due before belongs to the one before.
-    since = max(fence.mark, spec.effective_from - 60)
-    due = list(schedule.due(since, int(now)))
+    # A revision begins at its first minute. What was due before was due by those before it, and
+    # is launched as the job is now.
+    limit = AT_ONCE + 1
+    due = history.due(spec.earlier, fence.mark, int(now), limit)
+    due += schedule.due(max(fence.mark, spec.effective_from - 60), int(now), limit)
+    due = due[:limit]
     if not due:
         return None
-    due, older = due[-LOOK_BACK:], len(due) - LOOK_BACK
     minute = _to_start(spec, due, now)
     passed = tuple(one for one in due if one < minute)
     reason = _why_passed(spec) if passed else None
-    if older > 0:
-        reason = f"{_why_passed(spec)} (and {older} minutes before these)"
+    if len(passed) == AT_ONCE:
+        # There may be as many again: these are closed, what is to start is decided after.
+        *older, newest = passed
+        missed = RunState.MISSED
+        return Decision(newest, tuple(older), reason, missed, reason, more=True)
     decision = Decision(minute, passed, reason, more=minute != due[-1])
     late = now - minute
     if late > _allowed(spec):

@@ -2,7 +2,8 @@
 
 The cache may be lost at any time: it is then fetched again. A file whose bytes are no longer
 those of its name is thrown away, never run. A disk that fails, or a file that somebody removes
-meanwhile, fails the launch that wanted it (LaunchError); trouble with other files does not.
+meanwhile, fails the launch that wanted it (LaunchError); trouble with other files does not. A
+store that does not answer is FileUnavailable: whoever asks may ask again.
 """
 
 from __future__ import annotations
@@ -18,7 +19,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from dcron_common.clock import SYSTEM, Clock
-from dcron_common.errors import LaunchError, ObjectNotFound, ObjectStoreError
+from dcron_common.errors import (
+    FileUnavailable,
+    LaunchError,
+    ObjectNotFound,
+    ObjectStoreError,
+    ObjectStoreUnavailable,
+)
 from dcron_common.job import Spec
 from dcron_common.object_store.contract import ObjectStore
 
@@ -107,6 +114,8 @@ class Executables:
             raise LaunchError(
                 f"the object store has no {spec.executable}: post the job again"
             ) from error
+        except ObjectStoreUnavailable as error:
+            raise FileUnavailable(f"the file could not be fetched: {error}") from error
         except (ObjectStoreError, OSError) as error:
             raise LaunchError(f"the file could not be fetched: {error}") from error
 

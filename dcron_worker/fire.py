@@ -2,7 +2,12 @@
 
 A hint means "look at all that is due"; what it says is thrown away. It may come twice, late or
 never: the daemon looks by itself as well. `Fire.silence` tells how long none came; crond's tick
-line comes every minute, so SILENT seconds without one mean that crond is ill.
+line comes every minute, so timing.TICK_SILENCE seconds without one mean that crond is ill.
+
+A writer of a full FIFO waits, and crond's shells would pile up while the daemon stands still. So
+a line writes only if no hint waits: the FIFO's time of change is no later than that of the file
+beside it, which says up to where we have read. Setting that file after a read is always safe: a
+hint that comes later changes the FIFO again.
 """
 
 from __future__ import annotations
@@ -14,19 +19,19 @@ import select
 import stat
 import threading
 from collections.abc import Callable, Iterable, MutableMapping
+from contextlib import suppress
 from pathlib import Path
 
 from dcron_common.clock import SYSTEM, Clock, minute
 from dcron_common.errors import ConfigError
 from dcron_common.schedule import parse
-from dcron_worker.crontab import schedule_lines
+from dcron_worker.crontab import schedule_lines, seen_path
 
 log = logging.getLogger(__name__)
 
-SILENT = 90.0
 _FIRST_PASSED_FD = 3  # sd_listen_fds(3)
-# A writer of a full FIFO waits, and crond's shells would pile up while the daemon is away. This
-# holds 100,000 hints; more than the default 64 KiB needs no right up to 1 MiB.
+# All lines of one moment may write before the first of them is seen. This holds 100,000 hints; more
+# than the default 64 KiB needs no right up to 1 MiB.
 _PIPE_BYTES = 1 << 20
 _READ = 1 << 16
 
@@ -34,9 +39,12 @@ _READ = 1 << 16
 class Fire:
     """The reading end of a FIFO. One thread waits; `silence` may be asked from any."""
 
-    def __init__(self, source: int | Path, clock: Clock = SYSTEM) -> None:
+    def __init__(
+        self, source: int | Path, clock: Clock = SYSTEM, *, seen: Path | None = None
+    ) -> None:
         """`source`: an open descriptor of a FIFO (systemd's), which is taken over, or the path
-        of a FIFO to open, made with mode 0600 if it is missing. ConfigError if it is none."""
+        of a FIFO to open, made with mode 0600 if it is missing. ConfigError if it is none.
+        `seen`: the file that says up to where was read; None: there is none, lines write always."""
         self._fd = source if isinstance(source, int) else _open(source)
         if not stat.S_ISFIFO(os.fstat(self._fd).st_mode):
             self.close()
@@ -51,10 +59,14 @@ class Fire:
         self._poll.register(self._fd, select.POLLIN)
         self._clock = clock
         self._last_hint = clock.boot()
+        self._seen = seen
+        self._said: int | None = 0  # nanoseconds; None: it could not be said
+        self._say_seen()
 
     def wait(self, timeout: float) -> bool:
         """Wait for hints, at most `timeout` seconds; take all that are there. Was there any?"""
         if not self._poll.poll(max(0.0, timeout) * 1000):
+            self._say_seen()  # somebody may have touched it
             return False
         # Hints that came after the read are a reason to be called again, not to stay here.
         heard = False
@@ -68,7 +80,32 @@ class Fire:
             heard = True
         if heard:
             self._last_hint = self._clock.boot()
+        self._say_seen()
         return heard
+
+    def _say_seen(self) -> None:
+        """Let lines write again. Where that cannot be said they shall always do."""
+        if self._seen is None:
+            return
+        changed = os.fstat(self._fd).st_mtime_ns
+        if changed == self._said:
+            return
+        try:
+            flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+            handle = os.open(self._seen, flags, 0o600)
+            try:
+                os.utime(handle, ns=(changed, changed))
+            finally:
+                os.close(handle)
+            self._said = changed
+        except OSError as error:
+            if self._said is not None:
+                log.error(
+                    "%s cannot be kept, lines may wait for a full FIFO: %s", self._seen, error
+                )
+            self._said = None
+            with suppress(OSError):
+                self._seen.unlink(missing_ok=True)
 
     def silence(self) -> float:
         """Seconds since the last hint, or since this was opened."""
@@ -101,7 +138,7 @@ def open_fire(path: Path, environ: MutableMapping[str, str], clock: Clock = SYST
     fds = passed_fds(environ, os.getpid())
     if len(fds) > 1:
         raise ConfigError(f"systemd passed {len(fds)} descriptors; give the worker one socket unit")
-    return Fire(fds[0] if fds else path, clock)
+    return Fire(fds[0] if fds else path, clock, seen=Path(seen_path(str(path))))
 
 
 def _open(path: Path) -> int:

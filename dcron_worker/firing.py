@@ -10,7 +10,7 @@ from pathlib import Path
 
 from dcron_common.clock import Clock
 from dcron_worker.book import Book
-from dcron_worker.crontab import Table, plan
+from dcron_worker.crontab import Table, plan, seen_path
 from dcron_worker.crontab_file import (
     Change,
     MemoryCrontab,
@@ -23,6 +23,8 @@ from dcron_worker.fire import Fire, Ticker, open_fire
 from dcron_worker.service import Firing
 
 log = logging.getLogger(__name__)
+
+RESTART = "restart-crond"  # beside the FIFO
 
 
 class _Crontab:
@@ -45,13 +47,20 @@ def system_firing(fifo: Path, clock: Clock) -> Firing:
     """crond reads /etc/cron.d; its hints come by the FIFO that systemd holds open."""
     fire = open_fire(fifo, os.environ, clock)  # noqa: TID251  # systemd passes LISTEN_FDS so
     crontab = _Crontab(SystemCrontab(fifo).reconcile, host_zone())
-    return Firing(crontab.render, fire.wait, fire.silence)
+    return Firing(crontab.render, fire.wait, fire.silence, lambda: ask_for_restart(fifo))
+
+
+def ask_for_restart(fifo: Path) -> None:
+    """Have systemd restart crond: dcron-crond.path watches this file. The daemon itself needs no
+    right over other services. OSError."""
+    log.warning("crond is to be restarted")
+    fifo.with_name(RESTART).write_text("")
 
 
 def embedded_firing(state: Path, mode: str, clock: Clock) -> Firing:
     """`mode` "user": the user's own crontab; "none": a ticker inside; "auto": what works here."""
     fifo = state / "fire"
-    fire = Fire(fifo, clock)
+    fire = Fire(fifo, clock, seen=Path(seen_path(str(fifo))))
     if mode == "user" or (mode == "auto" and crond_runs()):
         crontab = _Crontab(UserCrontab(fifo).reconcile, host_zone())
         log.info("the user's crontab fires")

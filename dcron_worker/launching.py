@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pwd
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -17,8 +18,15 @@ OUTPUT_BYTES = 10 * 1024 * 1024  # of one run, where the job sets no bound of it
 PATH = "/usr/bin:/bin"  # as cron's
 
 
-def build(opened: OpenClaim, executable: Path | None, *, user: str | None) -> Launch:
+def build(
+    opened: OpenClaim,
+    executable: Path | None,
+    *,
+    user: str | None,
+    secrets: Mapping[str, str] | None = None,
+) -> Launch:
     """`executable`: the cached file, None for a command. `user`: None runs as the daemon's own.
+    `secrets`: values by name, those of the job's among them.
 
     LaunchError if the OS user does not exist.
     """
@@ -31,8 +39,8 @@ def build(opened: OpenClaim, executable: Path | None, *, user: str | None) -> La
         attempt=claim.attempt,
         epoch=claim.epoch,
         argv=_argv(opened, executable),
-        environment=_environment(opened, account),
-        working_directory=spec.working_directory or account.pw_dir,
+        environment=_environment(opened, account, secrets or {}),
+        working_directory=spec.working_directory,
         user=user,
         timeout_seconds=float(spec.timeout_seconds),
         leased=spec.on_isolation is OnIsolation.SKIP,
@@ -40,6 +48,7 @@ def build(opened: OpenClaim, executable: Path | None, *, user: str | None) -> La
         memory_bytes=spec.limits.memory_bytes,
         cpu_percent=spec.limits.cpu_percent,
         processes=spec.limits.processes,
+        isolated=not opened.path,
     )
 
 
@@ -60,13 +69,14 @@ def _account(name: str, *, embedded: bool) -> pwd.struct_passwd:
 
 
 def _argv(opened: OpenClaim, executable: Path | None) -> tuple[str, ...]:
-    spec = _spec(opened)
+    spec, asked = _spec(opened), opened.claim.arguments
+    arguments = spec.arguments if asked is None else tuple(asked)
     if spec.type is JobType.COMMAND or executable is None:
         # "sh" is $0, so that arguments begin at $1 as in a script
-        return ("/bin/sh", "-c", spec.executable, "sh", *spec.arguments)
+        return ("/bin/sh", "-c", spec.executable, "sh", *arguments)
     if spec.type is JobType.SCRIPT and not _has_interpreter(executable):
-        return ("/bin/sh", str(executable), *spec.arguments)
-    return (str(executable), *spec.arguments)
+        return ("/bin/sh", str(executable), *arguments)
+    return (str(executable), *arguments)
 
 
 def _has_interpreter(executable: Path) -> bool:
@@ -74,7 +84,9 @@ def _has_interpreter(executable: Path) -> bool:
         return file.read(2) == b"#!"
 
 
-def _environment(opened: OpenClaim, account: pwd.struct_passwd) -> dict[str, str]:
+def _environment(
+    opened: OpenClaim, account: pwd.struct_passwd, secrets: Mapping[str, str]
+) -> dict[str, str]:
     """A clean environment like cron's, the job's own, and ours last so that it is true."""
     spec, claim = _spec(opened), opened.claim
     due = datetime.fromtimestamp(scheduled_at(opened.key), UTC)
@@ -85,6 +97,7 @@ def _environment(opened: OpenClaim, account: pwd.struct_passwd) -> dict[str, str
         "USER": account.pw_name,
         "SHELL": "/bin/sh",
         **spec.environment,
+        **{name: secrets[name] for name in spec.secrets},
         "DCRON_JOB_ID": str(spec.job_id),
         "DCRON_RUN_ID": claim.run_id,
         "DCRON_SCHEDULED_AT": due.strftime("%Y-%m-%dT%H:%M:%SZ"),

@@ -1,35 +1,41 @@
-"""A claim's way from taken to ended: fetch, hand over, start, end, next attempt (P3, P6, P12).
+"""A claim's way from taken to ended: start, end, next attempt (P3, P6, P12).
 
-What is known of a claim stands in the book; what becomes of its record is `recording`'s affair.
+What is known of a claim stands in the book; how it gets its process is `starting`'s affair, what
+becomes of its record `recording`'s.
 Nothing here is lost with the daemon: `adoption` finds claims and processes again.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable
-from concurrent.futures import Executor
-from pathlib import Path
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import replace
 
 from dcron_common import paths, records
 from dcron_common.attempts import next_attempt
 from dcron_common.clock import Clock
 from dcron_common.coordinator.contract import Coordinator
-from dcron_common.errors import ConnectionLost, DcronError, LaunchError, NoNode
-from dcron_common.job import JobType, Spec
+from dcron_common.errors import ConnectionLost, DcronError, NoNode
 from dcron_common.paths import Slot
-from dcron_common.protocol import Result, Task
-from dcron_common.run import RunState
-from dcron_worker import launching
+from dcron_common.protocol import Kill, Result, Task
+from dcron_common.run import RunState, key_minute
 from dcron_worker.book import Book, OpenClaim
 from dcron_worker.claims import Claims
+from dcron_worker.decide import REPLACED
+from dcron_worker.endings import End, Endings
+from dcron_worker.preparing import Preparing, unstarted
 from dcron_worker.recording import Recording
 from dcron_worker.runner.client import Runner
 from dcron_worker.runner.model import Ended, Launch, Started
+from dcron_worker.starting import Starting
 
 log = logging.getLogger(__name__)
 
-_REPLACED = "a later minute was due and concurrency is replace"
+NEVER_BEGAN = "it was claimed, and this worker's launcher knows nothing of it"
+NOT_BY_CLAIM = (
+    "the answer to its claim was lost as ZooKeeper went away; the minute was launched or closed "
+    "without a claim, which its isolated row tells"
+)
 
 
 class Lifecycle:
@@ -41,37 +47,37 @@ class Lifecycle:
         coordinator: Coordinator,
         book: Book,
         claims: Claims,
+        endings: Endings,
         runner: Runner,
         recording: Recording,
-        fetch: Callable[[Spec], Path],
-        executor: Executor,
-        tell: Callable[[Ended | Launch], None],
-        user_of: Callable[[Spec], str | None],
+        preparing: Preparing,
         clock: Clock,
         jitter: Callable[[], float],
+        hide: Callable[[Ended, Collection[str] | None], Ended],
     ) -> None:
-        """`tell` brings what other threads found to the daemon's: a launch that is ready, or an
-        end without a start. `user_of` gives the OS user of a run, None for the daemon's own;
-        LaunchError if the worker's allow-list does not have it."""
+        """`hide`: see `Vault.hide`."""
+        self._hide = hide
         self._coordinator = coordinator
         self._book = book
         self._claims = claims
+        self._endings = endings
         self._runner = runner
         self._recording = recording
-        self._fetch = fetch
-        self._executor = executor
-        self._tell = tell
-        self._user_of = user_of
         self._clock = clock
         self._jitter = jitter
-        self._fetching: set[str] = set()
-        self._ready: dict[str, Launch] = {}  # not yet known to be with the launcher
+        self._starting = Starting(
+            book, claims, runner, preparing=preparing, clock=clock, ended=self.ended
+        )
         self._left_alone: set[str] = set()  # tasks that cannot be read
         self._ended: dict[str, Ended] = {}  # whose claims are not yet finished
 
     def on_its_way(self, run_id: str) -> bool:
         """Whether a claim without a process is about to get one, or had one until just now."""
-        return run_id in self._fetching or run_id in self._ready or run_id in self._ended
+        return run_id in self._starting or run_id in self._ended
+
+    def has_ended(self, run_id: str) -> bool:
+        """Whether the end of a run is here, and its claim not yet finished."""
+        return run_id in self._ended
 
     # -- beginning
 
@@ -92,85 +98,46 @@ class Lifecycle:
                 self._recording.closed(opened)
             elif claim.not_before is not None:
                 continue  # start_retries takes it when its time has come
-            elif opened.spec is not None and opened.spec.type is not JobType.COMMAND:
-                self._fetching.add(claim.run_id)
-                self._executor.submit(self._fetch_file, opened, opened.spec)
             else:
-                self.ready(self._prepared(opened, None))
-        self.hand_over()
-
-    def _fetch_file(self, opened: OpenClaim, spec: Spec) -> None:
-        """On a pool's thread: files may take long, and hinder nobody."""
-        try:
-            self._tell(self._prepared(opened, self._fetch(spec)))
-        except DcronError as error:
-            self._tell(self._unstarted(opened, RunState.FAILED, str(error)))
-        except Exception as error:  # the top of the thread: the run must not wait for ever
-            log.exception("run=%s its file could not be fetched", opened.claim.run_id)
-            self._tell(self._unstarted(opened, RunState.FAILED, f"the fetch failed: {error!r}"))
-
-    def _prepared(self, opened: OpenClaim, executable: Path | None) -> Ended | Launch:
-        try:
-            user = self._user_of(opened.spec) if opened.spec else None
-            launch = launching.build(opened, executable, user=user)
-            launch.check()
-        except (LaunchError, OSError) as error:
-            return self._unstarted(opened, RunState.FAILED, str(error))
-        return launch
+                self._starting.begin(opened)
+        self._starting.step()
 
     def ready(self, found: Ended | Launch) -> None:
-        """A launch waits for the launcher, or could not be made."""
-        self._fetching.discard(found.run_id)
-        if isinstance(found, Launch):
-            self._ready[found.run_id] = found
-        else:
-            self.ended(found)
+        """What another thread found: a launch that waits for the launcher, or an end."""
+        self._starting.ready(found)
 
     def hand_over(self) -> None:
-        """Give the launcher what is ready. If it does not answer that is said again at the next
-        pass: it starts nothing twice. The lease, which it checks last, bounds how late."""
-        for run_id in self._ready.keys() - self._book.claims.keys():
-            del self._ready[run_id]  # somebody with the right took the claim away
-        if not self._ready:
-            return
-        try:
-            self._runner.start(list(self._ready.values()))
-        except LaunchError as error:
-            log.error("%d runs wait for the launcher: %s", len(self._ready), error)
-        else:
-            self._ready.clear()
+        """Start what is ready, and what waited long enough for another try."""
+        self._starting.step()
 
     def _unstarted(self, opened: OpenClaim, state: RunState, reason: str) -> Ended:
-        return Ended(
-            run_id=opened.claim.run_id,
-            state=state.value,
-            started_at=None,
-            finished_at=self._clock.wall(),
-            exit_code=None,
-            signal=None,
-            reason=reason,
-            output_tail="",
-            output_path="",
-            output_size=0,
-            truncated=False,
-        )
+        return unstarted(opened, state, reason, self._clock.wall())
 
     def never_began(self, opened: OpenClaim) -> None:
-        """A claim that the launcher does not know, found by adoption."""
-        reason = "the worker stopped between the claim and the start: nothing was started"
-        self.ended(self._unstarted(opened, RunState.LOST, reason))
+        """A claim that the launcher does not know, found by adoption. The minute of one whose
+        answer was lost may have been launched without it since: it is not launched again."""
+        state, reason = RunState.LOST, NEVER_BEGAN
+        minute = key_minute(opened.key)
+        first = opened.claim.attempt == 1 and minute is not None
+        if first and self._book.unclaimed.reached(opened.slot.job_id, minute or 0):
+            state, reason = RunState.SKIPPED, NOT_BY_CLAIM
+        self.ended(self._unstarted(opened, state, reason))
 
     def replace(self, slot: Slot, key: str) -> None:
         """Have a run ended for a later one of its job (P11). One that is not here is waited for:
         the leader closes it."""
-        for opened in self._book.claims.values():
-            if (opened.slot, opened.key) != (slot, key):
-                continue
-            if opened.claim.not_before is not None:
-                self.ended(self._unstarted(opened, RunState.KILLED, _REPLACED))
-            else:
-                self._runner.kill(opened.claim.run_id, _REPLACED)
-            return
+        opened = self._book.find(slot, key)
+        if opened is not None:
+            self.stop(opened, REPLACED)
+
+    def stop(self, opened: OpenClaim, reason: str) -> None:
+        """Have a run ended, or the wait for its file or its next attempt; it may be said again
+        and again."""
+        waits = opened.claim.not_before is not None
+        if waits or self._starting.withdraw(opened.claim.run_id):
+            self.ended(self._unstarted(opened, RunState.KILLED, reason))
+        else:
+            self._runner.kill(opened.claim.run_id, reason)
 
     # -- running and ending
 
@@ -185,31 +152,30 @@ class Lifecycle:
 
     def ended(self, event: Ended) -> None:
         """Keep the end until its claim could be finished."""
-        self._ready.pop(event.run_id, None)
-        self._ended[event.run_id] = event
+        self._starting.forget(event.run_id)
+        opened = self._book.claims.get(event.run_id)
+        spec = opened.spec if opened else None
+        self._ended[event.run_id] = self._hide(event, spec.secrets if spec else None)
+        self._recording.outputs.saw(event)
 
     def finish_ended(self) -> None:
         """Finish the claims of ended runs; what cannot be finished now stays."""
+        found: dict[str, tuple[OpenClaim, Result]] = {}
         for run_id, event in list(self._ended.items()):
             opened = self._book.claims.get(run_id)
-            if opened is None:
+            if opened is None or opened.claim.result is not None:
                 # Its end is told already, or its claim was taken away: adoption sees to the rest.
                 del self._ended[run_id]
-            elif opened.claim.result is not None or self._finish(opened, event):
-                del self._ended[run_id]
+                continue
+            found[run_id] = (opened, _result(event))
+        run_ids = {id(opened): run_id for run_id, (opened, _) in found.items()}
+        for opened in self._endings.finish(self._ends(list(found.values()))):
+            run_id = run_ids[id(opened)]  # the claim may be the next attempt's by now
+            self._say(opened, self._ended.pop(run_id))
+            self._recording.closed(opened)
 
-    def _finish(self, opened: OpenClaim, event: Ended) -> bool:
-        result = Result(
-            state=RunState(event.state),
-            started_at=event.started_at,
-            finished_at=event.finished_at,
-            exit_code=event.exit_code,
-            signal=event.signal,
-            reason=event.reason,
-            output_tail=event.output_tail,
-        )
-        if not self._claims.finish(opened, result, self._again_at(opened, result)):
-            return False
+    @staticmethod
+    def _say(opened: OpenClaim, event: Ended) -> None:
         log.info(
             "job=%s run=%s %s exit_code=%s signal=%s reason=%s",
             opened.slot,
@@ -219,8 +185,6 @@ class Lifecycle:
             event.signal,
             event.reason,
         )
-        self._recording.closed(opened)
-        return True
 
     def _again_at(self, opened: OpenClaim, result: Result) -> float | None:
         """When the next attempt may start. Where the job stands elsewhere by now, or is removed,
@@ -237,9 +201,22 @@ class Lifecycle:
         result = opened.claim.result
         if result is None:
             return
-        again = self._again_at(opened, result)
-        if self._claims.finish(opened, result, again):
-            self._recording.closed(opened)
+        for done in self._endings.finish(self._ends([(opened, result)])):
+            self._recording.closed(done)
+
+    def _ends(self, results: Sequence[tuple[OpenClaim, Result]]) -> list[End]:
+        """What follows these results; nothing where the end of the run was asked for. Who asks
+        writes the fence: an end that was decided before fails by its version. ConnectionLost."""
+        ends = [End(opened, result, self._again_at(opened, result)) for opened, result in results]
+        again = [i for i, end in enumerate(ends) if end.retry_at is not None]
+        claims = [ends[i].opened for i in again]
+        nodes = self._coordinator.get_many(
+            [paths.kill(self._book.worker, one.slot, one.key) for one in claims]
+        )
+        for i, node in zip(again, nodes, strict=True):
+            if node is not None:
+                ends[i] = _heeded(ends[i], node.data)
+        return ends
 
     def start_retries(self) -> None:
         """Launch the attempts whose time has come (P12: the present holder does)."""
@@ -249,16 +226,17 @@ class Lifecycle:
             for opened in self._book.claims.values()
             if opened.claim.not_before is not None
             and opened.claim.not_before <= now
-            and self._book.may_start(opened.slot)
+            and self._book.may_start(opened.slot, opened.key)
             and not self.on_its_way(opened.claim.run_id)
         ]
-        for opened in due:
-            if self._claims.take_again(opened):
-                self.begin([self._book.claims[opened.claim.run_id]])
+        if due:
+            self.begin(self._claims.take_again(due))
 
-    def take_tasks(self) -> None:
-        """Start what the leader asked for."""
+    def take_tasks(self, but_not: Collection[str] = ()) -> None:
+        """Start what the leader, or a user, asked for; `but_not`: names of what is to end."""
         for name in self._coordinator.children(paths.tasks(self._book.worker)):
+            if name in but_not:
+                continue
             try:
                 self._take_task(name)
             except ConnectionLost:
@@ -270,7 +248,7 @@ class Lifecycle:
 
     def _take_task(self, name: str) -> None:
         slot, key = paths.run_parts(name)
-        if not self._book.may_start(slot):
+        if not self._book.may_start(slot, key):
             return
         try:
             node = self._coordinator.get(paths.task(self._book.worker, slot, key))
@@ -279,3 +257,30 @@ class Lifecycle:
         opened = self._claims.take_task(slot, key, Task.decode(node.data))
         if opened is not None:
             self.begin([opened])
+
+
+def _heeded(end: End, request: bytes) -> End:
+    """The end of a run that would go on, and for which there is a request. One that cannot be read
+    asks for nothing, and `killing` says so."""
+    try:
+        kill = Kill.decode(request)
+    except DcronError:
+        return end
+    claim, result = end.opened.claim, end.result
+    if not kill.means(claim.run_id, claim.ended):
+        return end
+    how = result.reason or f"it had ended by itself: {result.state.value}"
+    killed = replace(result, state=RunState.KILLED, reason=f"{kill.reason}; {how}")
+    return End(end.opened, killed, None)
+
+
+def _result(event: Ended) -> Result:
+    return Result(
+        state=RunState(event.state),
+        started_at=event.started_at,
+        finished_at=event.finished_at,
+        exit_code=event.exit_code,
+        signal=event.signal,
+        reason=event.reason,
+        output_tail=event.output_tail,
+    )

@@ -21,14 +21,17 @@ from dcron_common.db.connection import Database
 from dcron_common.errors import ConfigError, DcronError
 from dcron_common.object_store import open_object_store
 from dcron_common.protocol import Registration
+from dcron_common.sealing.worker_key import WorkerKey
 from dcron_common.version import VERSION
 from dcron_worker.firing import system_firing
 from dcron_worker.runner.client import Runner
-from dcron_worker.service import Worker, boot_id, daemon_life
+from dcron_worker.runner.lease import boot_id
+from dcron_worker.service import Worker, daemon_life
 
 log = logging.getLogger(__name__)
 
 LAUNCHER_SOCKET = "launcher.sock"
+SECRETS_KEY = "secrets.key"  # what secrets are sealed for; lost, a new one is made
 CONNECT = 30.0  # seconds to reach the launcher and ZooKeeper before the start has failed
 
 
@@ -85,6 +88,7 @@ def _run(config: WorkerConfig) -> int:
             version=VERSION,
             ticked_through=0,
         ),
+        key=WorkerKey.read_or_make(settings.state_dir / SECRETS_KEY),
         coordinator=coordinator,
         database=Database.mariadb(
             database.hosts, database.name, database.user, database.password, database.ca

@@ -1,5 +1,7 @@
 """What becomes of a claim once it has ended: its rows, then the claim, then the launcher's files.
 
+The files of a large output stay until `outputs` has stored the whole.
+
 A row that the database refuses is set aside (P13): its claim and files stay, it is not tried
 again before the daemon's next start, and nothing else waits for it.
 """
@@ -10,10 +12,11 @@ import logging
 from collections.abc import Callable, Sequence
 
 from dcron_common import records
-from dcron_common.errors import CoordinatorError, LaunchError
+from dcron_common.errors import LaunchError
 from dcron_common.run import RunRecord
 from dcron_worker.book import Book, OpenClaim
-from dcron_worker.claims import Claims
+from dcron_worker.endings import Endings
+from dcron_worker.outputs import Outputs
 from dcron_worker.report import Outcome
 from dcron_worker.runner.client import Runner
 
@@ -26,13 +29,17 @@ class Recording:
     """Called from the daemon's thread only. `report` takes rows, and the run ids to tell the
     outcome of (by `written` or `refused`)."""
 
-    def __init__(self, book: Book, claims: Claims, runner: Runner, report: Report) -> None:
+    def __init__(
+        self, book: Book, endings: Endings, runner: Runner, report: Report, outputs: Outputs
+    ) -> None:
         self._book = book
-        self._claims = claims
+        self._endings = endings
         self._runner = runner
         self._report = report
+        self.outputs = outputs
         self._under_way: set[str] = set()
         self._written: set[str] = set()  # of claims that still stand
+        self._to_drop: set[str] = set()
         self._aside: set[str] = set()
         self._unacknowledged: set[str] = set()
 
@@ -52,7 +59,7 @@ class Recording:
         if claim.result is not None:
             ended.add(claim.run_id)
             if claim.run_id in self._written:
-                self._drop(opened)  # did not succeed before
+                self._to_drop.add(claim.run_id)  # did not succeed before
         new = ended - self._under_way - self._aside - self._written
         if new:
             self._under_way |= new
@@ -70,19 +77,29 @@ class Recording:
                 self._aside.add(run_id)
                 continue
             self._written.add(run_id)
-            self._unacknowledged.add(run_id)
+            if not self.outputs.keep(run_id):
+                self._unacknowledged.add(run_id)
             opened = self._book.claims.get(run_id)
             if opened is not None and opened.claim.result is not None:
-                self._drop(opened)
+                self._to_drop.add(run_id)
 
-    def _drop(self, opened: OpenClaim) -> None:
-        """Remove the claim, where that is for its worker to do; else the leader closes it."""
-        if not opened.claim.closed or self._book.mine(opened.slot) is None:
-            return
-        try:
-            self._claims.drop(opened)
-        except CoordinatorError as error:
-            log.info("claim %s is dropped later: %s", opened.path, error)
+    def stored(self, run_id: str) -> None:
+        """The run's output lies elsewhere, or was given up."""
+        self.outputs.done(run_id)
+        self._unacknowledged.add(run_id)
+
+    def may_forget(self, run_id: str) -> bool:
+        """Whether nothing has to be made of the files of a run whose claim is gone."""
+        return run_id not in self._unacknowledged and not self.outputs.keep(run_id)
+
+    def drop(self) -> None:
+        """Remove recorded claims, where that is for their worker to do; else the leader closes
+        them. What fails is tried again after the next look."""
+        found = [self._book.claims.get(run_id) for run_id in self._to_drop]
+        self._to_drop.clear()
+        ours = [x for x in found if x and x.claim.closed and self._book.mine(x.slot)]
+        if ours:
+            self._endings.drop(ours)
 
     def acknowledge(self) -> None:
         """Have the launcher forget what is recorded."""

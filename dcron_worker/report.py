@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from dcron_common.errors import DatabaseUnavailable
-from dcron_common.run import RunRecord
+from dcron_common.run import RunRecord, RunState
 
 log = logging.getLogger(__name__)
 
@@ -95,10 +95,10 @@ class Reporter:
 
     def _flush(self, reports: list[_Report]) -> None:
         try:
-            self._write([record for report in reports for record in report.records])
+            self._write(_newest([record for report in reports for record in report.records]))
         except DatabaseUnavailable:
             raise
-        except Exception:
+        except Exception:  # one bad record spoils a batch: it is found by trying each
             log.exception("a batch was refused; its reports are tried one by one")
             self._one_by_one(reports)
             return
@@ -128,3 +128,9 @@ class Reporter:
         if self._away:
             log.info("the database is back; reports are written")
         self._away = False
+
+
+def _newest(rows: Sequence[RunRecord]) -> list[RunRecord]:
+    """Without rows that say of a run that it runs, where a later one tells how it ended."""
+    over = {row.run_id for row in rows if row.state is not RunState.RUNNING}
+    return [row for row in rows if row.state is not RunState.RUNNING or row.run_id not in over]

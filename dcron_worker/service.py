@@ -12,33 +12,37 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 from dcron_common import paths
 from dcron_common.clock import Clock
 from dcron_common.coordinator.contract import Coordinator
-from dcron_common.db import runs
+from dcron_common.db import outputs, runs, sealed
 from dcron_common.db.connection import Database
 from dcron_common.errors import ConnectionLost, LaunchError
 from dcron_common.ids import ulid
 from dcron_common.job import Spec
 from dcron_common.object_store.contract import ObjectStore
 from dcron_common.protocol import Registration
+from dcron_common.sealing.worker_key import WorkerKey
 from dcron_worker.book import Book
-from dcron_worker.claims import Claims
 from dcron_worker.daemon import Changed, Daemon, Message, pump_hints, pump_runner
 from dcron_worker.executables import Executables
-from dcron_worker.lifecycle import Lifecycle
+from dcron_worker.heart import assemble
 from dcron_worker.membership import Membership
-from dcron_worker.recording import Recording
+from dcron_worker.outputs import Outputs
+from dcron_worker.pieces import Pieces
 from dcron_worker.report import Reporter
 from dcron_worker.runner.client import Runner
+from dcron_worker.sealed_cache import SealedCache
+from dcron_worker.vault import Vault
 
 log = logging.getLogger(__name__)
 
 FETCHERS = 4  # executables fetched at once
+SECRETS = 2.0  # seconds that the database is asked for secrets, before what is kept is taken
 JOIN = 0.5  # seconds between two tries to register
 LAST_REPORTS = 5.0  # seconds given to reports at a stop
 
@@ -48,22 +52,25 @@ class Firing:
     """Where hints come from and how the crontab is kept.
 
     `render` brings the crontab in line with the book; `wait` returns True if a hint came within
-    the given seconds; `silence` gives the seconds since the last hint.
+    the given seconds; `silence` gives the seconds since the last hint; `restart` asks for a restart
+    of the host's crond, where that is there and ours to restart.
     """
 
     render: Callable[[Book], None]
     wait: Callable[[float], bool]
     silence: Callable[[], float]
+    restart: Callable[[], None] = lambda: None
 
 
 class Worker:
     """`run` blocks until `stop`. `allowed`: OS users that jobs may run as, None: all jobs run as
-    the process's own user (embedded)."""
+    the process's own user (embedded). `key`: what secrets are sealed for."""
 
     def __init__(
         self,
         registration: Registration,
         *,
+        key: WorkerKey,
         coordinator: Coordinator,
         database: Database,
         object_store: ObjectStore,
@@ -74,7 +81,8 @@ class Worker:
         allowed: frozenset[str] | None,
         clock: Clock,
     ) -> None:
-        name = registration.worker
+        name = self._name = registration.worker
+        registration = replace(registration, public_key=key.public)
         self._inbox: queue.SimpleQueue[Message] = queue.SimpleQueue()
         self._stop = threading.Event()
         self._coordinator = coordinator
@@ -84,9 +92,9 @@ class Worker:
         self._reporter = Reporter(
             lambda rows: runs.record_runs(database, rows, clock.wall()), tell=self._inbox.put
         )
-        book = Book(name)
-        claims = Claims(coordinator, book, clock, partial(_new_id, clock))
-        recording = Recording(book, claims, runner, self._reporter.put)
+        self._outputs = Outputs(
+            name, object_store, partial(outputs.set_output, database), self._inbox.put
+        )
         self._membership = Membership(
             coordinator,
             registration,
@@ -94,39 +102,43 @@ class Worker:
             renew=runner.renew,
             on_session=lambda: self._inbox.put(Changed()),
         )
-        executables = Executables(
+        book = Book(name)
+        cache = Executables(
             object_store,
             state_dir / "cache",
             quota_bytes=cache_bytes,
             in_use=book.digests,
             clock=clock,
         )
-        lifecycle = Lifecycle(
+        fetch = partial(sealed.fetch, database, name, deadline=SECRETS)
+        vault = Vault(name, key, SealedCache(state_dir / "sealed"), fetch, clock)
+        heart = assemble(
+            book,
             coordinator=coordinator,
-            book=book,
-            claims=claims,
             runner=runner,
-            recording=recording,
-            fetch=executables.path_for,
+            report=self._reporter.put,
+            outputs=self._outputs,
+            pieces=Pieces(database, clock.wall),
+            fetch=cache.path_for,
             executor=self._pool,
             tell=self._inbox.put,
             user_of=partial(_user_of, allowed),
-            clock=clock,
+            vault=vault,
+            clock=self._membership.clock,
+            new_id=partial(_new_id, clock),
             jitter=random.random,
         )
+        self._following = heart.following
         self._daemon = Daemon(
             name,
+            heart,
             coordinator=coordinator,
             membership=self._membership,
-            book=book,
-            claims=claims,
-            lifecycle=lifecycle,
-            recording=recording,
-            runner=runner,
             inbox=self._inbox,
             render=firing.render,
             silence=firing.silence,
-            clock=clock,
+            restart_crond=firing.restart,
+            clock=self._membership.clock,
         )
 
     def stop(self) -> None:
@@ -135,14 +147,14 @@ class Worker:
         self._daemon.stop()
 
     def _join(self) -> bool:
-        """Register as soon as a manager has laid out the tree; False if stopped before."""
+        """Register as soon as the worker is admitted; False if stopped before."""
         told = False
         while not self._stop.is_set():
             try:
-                if self._coordinator.exists(paths.WORKERS) is not None:
+                if self._coordinator.exists(paths.worker(self._name)) is not None:
                     self._membership.start()
                     return True
-                reason = "no manager has ever led this cluster"
+                reason = "not admitted; on a control node: dcron-app worker admit " + self._name
             except ConnectionLost as error:
                 reason = str(error)
             if not told:
@@ -156,6 +168,8 @@ class Worker:
         if not self._join():
             return
         self._reporter.start()
+        self._outputs.start()
+        self._following.start()
         threads = [
             threading.Thread(
                 target=pump_runner, args=(self._runner.events, self._inbox, self._stop), daemon=True
@@ -172,6 +186,8 @@ class Worker:
             self._stop.set()
             self._pool.shutdown(wait=False, cancel_futures=True)
             self._reporter.stop(LAST_REPORTS)
+            self._outputs.stop(LAST_REPORTS)
+            self._following.stop(1.0)
             self._membership.halt()
             for thread in threads:
                 thread.join(timeout=2.0)
@@ -190,11 +206,6 @@ def _user_of(allowed: frozenset[str] | None, spec: Spec) -> str | None:
             "worker.toml, or place the job elsewhere"
         )
     return spec.run_as
-
-
-def boot_id() -> str:
-    """The kernel's name for this boot."""
-    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
 
 
 def daemon_life() -> str:

@@ -2,7 +2,7 @@
 
 The order of refusals: 401 before anything else is told, then 404 and 405, 403 for those who may
 only read, 411, 413, 415, 503 where no place for a large body is free, 408, 400, 422, and 403 for
-what a user may not ask for. Every 401 and 403 is logged: who tries doors is to be seen.
+what a user may not ask for. Every 401, 403 and 429 is logged: who tries doors is to be seen.
 """
 
 from __future__ import annotations
@@ -14,15 +14,33 @@ from typing import Any
 
 from bottle import BaseRequest, Bottle, HTTPError, HTTPResponse, request, response
 
+from dcron_app.api.audit import AuditResource
 from dcron_app.api.auth import authenticate, peer, raw_path, user_name
 from dcron_app.api.body import body_limit
+from dcron_app.api.cluster import Cluster
+from dcron_app.api.description import Description
 from dcron_app.api.errors import Problem, problem_of
 from dcron_app.api.health import Health
+from dcron_app.api.job_changes import JobChanges
+from dcron_app.api.job_lists import JobLists
 from dcron_app.api.jobs import Jobs
+from dcron_app.api.logins import Logins
+from dcron_app.api.many_jobs import ManyJobs
+from dcron_app.api.me import Me
+from dcron_app.api.outage import Outage
+from dcron_app.api.outputs import Outputs
+from dcron_app.api.reply import whole
+from dcron_app.api.routes import Resource, Route, install, public
+from dcron_app.api.run_lists import RunLists
+from dcron_app.api.runs import Runs
 from dcron_app.api.schedule import ScheduleResource
+from dcron_app.api.secrets import Secrets
 from dcron_app.api.services import Services
+from dcron_app.api.static import Static
+from dcron_app.api.tokens import Tokens
+from dcron_app.api.users import Users
 from dcron_app.api.workers import Workers
-from dcron_common.db.users import PREFIX
+from dcron_common.db.tokens import PREFIX
 from dcron_common.errors import DcronError
 
 log = logging.getLogger(__name__)
@@ -45,24 +63,46 @@ _HEADERS = [
 def build(services: Services) -> Wsgi:
     """The application, ready for a WSGI server. It changes nothing outside `services`."""
     app = Bottle()
-    # Whoever reads a body by bottle's own means gets the same bound as our `read_json`.
+    # Whoever reads a body by bottle's own means gets the same bound as by ours (`Bodies`).
     BaseRequest.MEMFILE_MAX = body_limit(services.settings.max_executable_bytes)
     app.default_error_handler = _from_bottle
-    app.add_hook("before_request", lambda: _admit(services))
+    outage = Outage(services.clock)
+    routes = all_routes(services)
+    open_to_all = public(routes)
+    app.add_hook("before_request", lambda: _admit(services, outage, open_to_all))
     app.install(_guarded)
-    for resource in (
-        Jobs(services),
-        Workers(services),
-        ScheduleResource(services),
-        Health(services),
-    ):
-        resource.install(app)
+    install(app, routes)
     return _with_headers(app)
 
 
-def _admit(services: Services) -> None:
+def all_routes(services: Services) -> list[Route]:
+    """Everything that is answered, the description of it included: of all but the static files."""
+    resources: list[Resource] = [
+        JobLists(services),
+        Jobs(services),
+        JobChanges(services),
+        ManyJobs(services),
+        Outputs(services),
+        Runs(services),
+        RunLists(services),
+        Workers(services),
+        Secrets(services),
+        Cluster(services),
+        ScheduleResource(services),
+        Logins(services),
+        Me(services),
+        Users(services),
+        Tokens(services),
+        AuditResource(services),
+        Health(services),
+    ]
+    routes = [route for resource in resources for route in resource.routes()]
+    return [*routes, *Description(routes).routes(), *Static().routes()]
+
+
+def _admit(services: Services, outage: Outage, open_to_all: re.Pattern[str]) -> None:
     try:
-        authenticate(services, request.environ)
+        authenticate(services, outage, open_to_all, request.environ)
         if not _is_readable(raw_path(request.environ)):
             raise Problem(404, _NOTHING)
     except DcronError as error:
@@ -81,9 +121,9 @@ def _is_readable(raw: str) -> bool:
 
 
 def _answer(error: DcronError) -> HTTPResponse:
-    """The answer to an error; 401 and 403 are logged, without the query and without tokens."""
-    problem = problem_of(error)
-    if problem.status in (401, 403):
+    """The answer to an error; 401, 403 and 429 are logged, without the query and without tokens."""
+    problem = problem_of(error, admitted=user_name(request.environ) is not None)
+    if problem.status in (401, 403, 429):
         environ = request.environ
         path = _TOKEN.sub("***", raw_path(environ))[:_SHOWN]
         log.warning(
@@ -129,12 +169,14 @@ def _from_bottle(error: HTTPError) -> str:
 
 
 def _with_headers(app: Wsgi) -> Wsgi:
-    """Every answer carries the security headers, whoever made it."""
+    """Every answer carries the security headers, whoever made it; one that it has itself counts."""
 
     def wrapped(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         def start(status: str, headers: list[tuple[str, str]], *rest: Any) -> Any:
-            return start_response(status, [*headers, *_HEADERS], *rest)
+            own = {name.lower() for name, _ in headers}
+            added = [each for each in _HEADERS if each[0].lower() not in own]
+            return start_response(status, [*headers, *added], *rest)
 
-        return app(environ, start)
+        return whole(environ, app(environ, start))
 
     return wrapped

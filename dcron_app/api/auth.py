@@ -8,54 +8,77 @@ import re
 from typing import Any
 
 from dcron_app.api.errors import Problem, forbidden
+from dcron_app.api.outage import Outage
 from dcron_app.api.services import Services
-from dcron_common.db import users
+from dcron_common.db import tokens
+from dcron_common.db.tokens import Login
 from dcron_common.db.users import Principal, Role
 from dcron_common.errors import DatabaseError
 
 log = logging.getLogger(__name__)
 
-PUBLIC = frozenset({"/health/live", "/health/ready"})
 _BEARER = re.compile(r"(?i:bearer) +([A-Za-z0-9._~+/-]{1,256}=*)")
-_KEY = "dcron.principal"
+_KEY = "dcron.login"
 
 
-def authenticate(services: Services, environ: dict[str, Any]) -> None:
-    """Put the request's principal into `environ`; Problem 401 if there is none."""
-    if raw_path(environ) in PUBLIC:
+def authenticate(
+    services: Services, outage: Outage, public: re.Pattern[str], environ: dict[str, Any]
+) -> None:
+    """Put the request's principal into `environ`; Problem 401 if there is none, unless the path
+    is `public`.
+
+    DatabaseUnavailable: nobody can tell whose token this is. No answer is kept from before: a
+    token that was revoked meanwhile must not open anything.
+    """
+    if public.fullmatch(raw_path(environ)):
         return
     match = _BEARER.fullmatch(environ.get("HTTP_AUTHORIZATION", "").strip())
     if match is None:
-        raise _unauthorized("a token is needed: send the header Authorization: Bearer <token>")
+        raise unauthorized("a token is needed: send the header Authorization: Bearer <token>")
     now = services.clock.wall()
-    login = users.authenticate(services.database, match[1], now)
-    if login is None:
-        raise _unauthorized("this token is unknown, expired or revoked")
-    environ[_KEY] = login.principal
+    with outage.asking():
+        known = tokens.authenticate(services.database, match[1], now)
+    if known is None:
+        raise unauthorized("this token is unknown, expired or revoked")
+    environ[_KEY] = known
     try:
-        users.touch_token(services.database, login, now)
+        tokens.touch_token(services.database, known, now)
     except DatabaseError as error:
         # The request is still good: a database that only reads can answer many of them.
-        log.warning("a token's use was not noted user=%s: %s", login.principal.name, error)
+        log.warning("a token's use was not noted user=%s: %s", known.principal.name, error)
 
 
-def _unauthorized(message: str) -> Problem:
-    errors = [("Authorization", message)]
+def still_admitted(services: Services, environ: dict[str, Any]) -> bool:
+    """Whether the token by which a request was let in still holds. DatabaseError."""
+    match = _BEARER.fullmatch(environ.get("HTTP_AUTHORIZATION", "").strip())
+    if match is None:
+        return False
+    return tokens.authenticate(services.database, match[1], services.clock.wall()) is not None
+
+
+def unauthorized(message: str, field: str = "Authorization") -> Problem:
+    """401: `field` is what the request says about who asks."""
+    errors = [(field, message)]
     return Problem(
         401, message, errors=errors, headers={"WWW-Authenticate": 'Bearer realm="dcron"'}
     )
 
 
+def login(environ: dict[str, Any]) -> Login:
+    """The token of the request that `authenticate` let in."""
+    found: Login = environ[_KEY]
+    return found
+
+
 def principal(environ: dict[str, Any]) -> Principal:
     """Who makes the request that `authenticate` let in."""
-    found: Principal = environ[_KEY]
-    return found
+    return login(environ).principal
 
 
 def user_name(environ: dict[str, Any]) -> str | None:
     """The name of who makes a request; None if that is not known."""
-    found: Principal | None = environ.get(_KEY)
-    return None if found is None else found.name
+    found: Login | None = environ.get(_KEY)
+    return None if found is None else found.principal.name
 
 
 def peer(environ: dict[str, Any]) -> str:
@@ -77,15 +100,24 @@ def raw_path(environ: dict[str, Any]) -> str:
 
 def writer(environ: dict[str, Any]) -> Principal:
     """The principal, or Problem 403 for one who may only read."""
-    found = principal(environ)
-    if not found.may_write:
-        raise forbidden(f"the user {found.name} may only read; an operator or admin may do this")
-    return found
+    found = login(environ)
+    if not found.principal.may_write:
+        raise _not_allowed(found, "may only read; an operator or admin may do this")
+    return found.principal
 
 
 def admin(environ: dict[str, Any]) -> Principal:
     """The principal, or Problem 403 for one who is no admin."""
-    found = principal(environ)
-    if found.role is not Role.ADMIN:
-        raise forbidden(f"the user {found.name} is no admin; only admins may do this")
-    return found
+    found = login(environ)
+    if found.principal.role is not Role.ADMIN:
+        raise _not_allowed(found, "is no admin; only admins may do this")
+    return found.principal
+
+
+def _not_allowed(found: Login, message: str) -> Problem:
+    """It says whether the user or the token lacks it."""
+    user = found.principal
+    if found.role is not user.role:
+        message = f"has the scope {user.scope}: it {message}"
+        return forbidden(f"the token that the user {user.name} came with {message}")
+    return forbidden(f"the user {user.name} {message}")

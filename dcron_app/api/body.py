@@ -8,7 +8,6 @@ and a second more for each 256 KiB of it; then the answer is 408.
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -18,7 +17,7 @@ from dcron_app.api.fields import field_of
 from dcron_app.api.services import Services
 
 _FRAME = 1024 * 1024  # what a request may hold beside the file
-_SMALL = 1024
+SMALL = 1024
 _PIECE = 64 * 1024
 _RATE = 256 * 1024  # bytes a second: a file of 64 MiB gets seven minutes, for lines of 2 Mbit/s
 # Far more than a valid job can hold (its text has 256 KiB), far less than would fill the memory:
@@ -42,7 +41,7 @@ class Bodies:
     def __init__(self, services: Services) -> None:
         settings = services.settings
         self._limit = body_limit(settings.max_executable_bytes)
-        self._places = threading.BoundedSemaphore(settings.large_bodies)
+        self._places = services.large
         self._boot = services.clock.boot
         self._seconds = settings.body_seconds
 
@@ -52,17 +51,32 @@ class Bodies:
 
         Problem 411, 413, 415, 503, 408, 400 or 422.
         """
+        yield from self._json(environ)
+
+    @contextmanager
+    def optional_json(self, environ: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        """As `json`; a request without a body gives an empty object."""
+        if _is_empty(environ):
+            yield {}
+            return
+        yield from self._json(environ)
+
+    def _json(self, environ: dict[str, Any]) -> Iterator[dict[str, Any]]:
         length = _announced(environ, self._limit)
         with self._place(length):
             yield _parsed(_text(self._read(environ, length)))
 
+    def small(
+        self, environ: dict[str, Any], limit: int = SMALL, *, optional: bool = False
+    ) -> dict[str, Any]:
+        """As `json`, of `limit` bytes at most; `optional`: no body is an empty object."""
+        if optional and _is_empty(environ):
+            return {}
+        return _parsed(_text(self._read(environ, _announced(environ, limit))))
+
     def nothing(self, environ: dict[str, Any]) -> None:
         """For a POST that needs no body: it may be absent or an empty JSON object."""
-        if _length(environ) == 0 or (
-            _length(environ) is None and "HTTP_TRANSFER_ENCODING" not in environ
-        ):
-            return
-        for key in _parsed(_text(self._read(environ, _announced(environ, _SMALL)))):
+        for key in self.small(environ, optional=True):
             errors = [(field_of((key,)), "is unknown; leave it out")]
             raise Problem(422, "no field is known here", errors=errors)
 
@@ -95,6 +109,12 @@ class Bodies:
                 raise _refused(400, "body", f"ended after {len(data)} of {length} bytes")
             data += piece
         return data
+
+
+def _is_empty(environ: dict[str, Any]) -> bool:
+    """Whether a request says that it has no body."""
+    length = _length(environ)
+    return length == 0 or (length is None and "HTTP_TRANSFER_ENCODING" not in environ)
 
 
 def _announced(environ: dict[str, Any], limit: int) -> int:
@@ -131,7 +151,9 @@ def _parsed(text: str) -> dict[str, Any]:
     if sum(map(text.count, ",[{")) > _MAX_PARTS:
         raise _refused(422, "body", f"has too many parts; {_MAX_PARTS} are the most")
     try:
-        value = json.loads(text, object_pairs_hook=_object, parse_constant=_no_constant)
+        value = json.loads(
+            text, object_pairs_hook=_object, parse_constant=_no_constant, parse_float=_number
+        )
     except json.JSONDecodeError as error:
         message = f"{error.msg} at line {error.lineno}, column {error.colno}"
         raise _refused(400, "body", f"is not JSON: {message}") from error
@@ -161,6 +183,12 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
             raise _refused(400, "body", f"holds the key {key[:64]!a} twice in one object")
         values[key] = value
     return values
+
+
+def _number(text: str) -> float | int:
+    """JSON knows one kind of number: 60.0 is the whole number 60 (JSON Schema, "integer")."""
+    value = float(text)
+    return int(value) if value.is_integer() and abs(value) < 2**53 else value
 
 
 def _no_constant(name: str) -> Any:

@@ -14,6 +14,7 @@ from http import HTTPStatus
 from bottle import HTTPResponse
 
 from dcron_common.errors import (
+    CommitInDoubt,
     Conflict,
     ConnectionLost,
     DatabaseError,
@@ -27,6 +28,29 @@ from dcron_common.schedule import ScheduleError
 log = logging.getLogger(__name__)
 
 RETRY_AFTER = "5"  # seconds: a failover takes about as long
+
+# What of the cluster still works: whoever reads a 503 wants to know what to expect.
+_GO_ON = "jobs go on firing, and their results are kept until they can be recorded"
+_NO_DATABASE = (
+    "the database does not answer, and without it no token can be checked: only /health/live and "
+    f"/health/ready are answered; {_GO_ON}"
+)
+_NOT_NOW = (
+    "the database cannot do this now; other requests, above all those that only read, may still "
+    f"be answered; {_GO_ON}"
+)
+_IN_DOUBT = (
+    "the connection to the database was lost in the commit: this may or may not be done; look "
+    "before asking again"
+)
+_NO_STORE = (
+    "the object store does not answer: no file can be stored or fetched; all that needs none is "
+    "served, and files that a worker has fetched before still run"
+)
+_NO_COORDINATION = (
+    "the coordination service does not answer: what has to reach every worker before the answer "
+    "cannot be done; reads and new jobs are served, and a new job is placed once it is back"
+)
 
 
 class Problem(DcronError):
@@ -75,8 +99,11 @@ def unavailable(what: str) -> Problem:
     return Problem(503, what, headers={"Retry-After": RETRY_AFTER})
 
 
-def problem_of(error: DcronError) -> Problem:
-    """The answer to an error of ours. What only operators should know goes to the log."""
+def problem_of(error: DcronError, *, admitted: bool = True) -> Problem:
+    """The answer to an error of ours. What only operators should know goes to the log.
+
+    `admitted`: it is known who asks, so the database answered a moment ago.
+    """
     if isinstance(error, Problem):
         return error
     if isinstance(error, ValidationError):
@@ -89,10 +116,12 @@ def problem_of(error: DcronError) -> Problem:
         log.error("a job's file is not in the object store: %s", error)
         return Problem(404, "the file is not in the object store any more")
     log.warning("request could not be served: %s: %s", type(error).__name__, error)
+    if isinstance(error, CommitInDoubt):
+        return unavailable(_IN_DOUBT)
     if isinstance(error, DatabaseError):
-        return unavailable("the database cannot serve this now")
+        return unavailable(_NOT_NOW if admitted else _NO_DATABASE)
     if isinstance(error, ObjectStoreError):
-        return unavailable("the object store cannot serve this now")
+        return unavailable(_NO_STORE)
     if isinstance(error, ConnectionLost):
-        return unavailable("the coordination service cannot serve this now")
+        return unavailable(_NO_COORDINATION)
     return Problem(500, "the server failed; its log says why")

@@ -5,24 +5,64 @@ Unknown keys are refused. Numbers are numbers and texts are texts: nothing is co
 
 from __future__ import annotations
 
+from copy import copy
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema, create_model
+from pydantic import ValidationError as PydanticError
 
 from dcron_app.api import text
+from dcron_app.api.errors import Problem, invalid
 
-Line = Annotated[str, AfterValidator(text.line)]
-Name = Annotated[str, Field(min_length=1, max_length=128), AfterValidator(text.shown)]
-FileName = Annotated[str, Field(min_length=1, max_length=128), AfterValidator(text.file_name)]
-Team = Annotated[str, Field(min_length=1, max_length=64), AfterValidator(text.shown)]
-Folder = Annotated[str, Field(min_length=1, max_length=1024), AfterValidator(text.folder)]
-OsUser = Annotated[str, AfterValidator(text.os_user)]
-Argument = Annotated[str, Field(max_length=16_384), AfterValidator(text.line)]
+
+def described(pattern: str, **bounds: Any) -> Any:
+    """What a type's own check demands, for the description; it checks nothing."""
+    return Field(json_schema_extra={"pattern": pattern, **bounds})
+
+
+def _map(names: dict[str, Any], values: int, entries: int) -> WithJsonSchema:
+    """An object whose keys are the user's own, as described."""
+    text_of_value = {"type": "string", "maxLength": values, "pattern": text.LINE}
+    shape = {"additionalProperties": text_of_value, "propertyNames": names}
+    return WithJsonSchema({"type": "object", "maxProperties": entries, **shape})
+
+
+Line = Annotated[str, AfterValidator(text.line), described(text.LINE)]
+_Shown = Annotated[str, AfterValidator(text.shown), described(text.SHOWN)]
+Name = Annotated[_Shown, Field(min_length=1, max_length=128)]
+FileName = Annotated[
+    str,
+    Field(min_length=1, max_length=128),
+    AfterValidator(text.file_name),
+    described(text.FILE_NAME),
+]
+Team = Annotated[_Shown, Field(min_length=1, max_length=64)]
+Folder = Annotated[
+    str, Field(min_length=1, max_length=1024), AfterValidator(text.folder), described(text.FOLDER)
+]
+OsUser = Annotated[str, AfterValidator(text.os_user), described(text.OS_USER)]
+Argument = Annotated[str, Field(max_length=16_384), AfterValidator(text.line), described(text.LINE)]
+ScheduleText = Annotated[
+    str,
+    Field(max_length=256),
+    AfterValidator(text.line),
+    described(text.SCHEDULE, examples=["*/5 9-17 * * mon-fri", "@daily"]),
+]
 Variable = Annotated[str, AfterValidator(text.variable)]
 Value = Annotated[str, Field(max_length=16_384), AfterValidator(text.line)]
+SecretName = Annotated[str, AfterValidator(text.secret_name), described(text.SECRET)]
+SecretValue = Annotated[str, AfterValidator(text.secret_value), described(text.NO_NUL, minLength=1)]
 LabelName = Annotated[str, AfterValidator(text.label_name)]
 LabelValue = Annotated[str, Field(max_length=255), AfterValidator(text.line)]
-Labels = Annotated[dict[LabelName, LabelValue], Field(max_length=32)]
+JobId = Annotated[str, Field(pattern="^(0|[1-9][0-9]{0,17})$")]
+Labels = Annotated[
+    dict[LabelName, LabelValue],
+    Field(max_length=32),
+    _map({"pattern": text.LABEL}, 255, 32),
+]
+Environment = Annotated[
+    dict[Variable, Value], Field(max_length=128), _map({"pattern": text.VARIABLE}, 16_384, 128)
+]
 
 _DAY = 86_400
 
@@ -40,14 +80,30 @@ class LimitFields(_Strict):
     memory_bytes: int | None = Field(default=None, ge=2**20, le=2**50)
     cpu_percent: int | None = Field(default=None, ge=1, le=102_400)
     processes: int | None = Field(default=None, ge=1, le=1_000_000)
-    output_bytes: int | None = Field(default=None, ge=1, le=2**40)
+    output_bytes: int | None = Field(default=None, ge=1, le=2**30)
+
+
+# What depends on the type, for the description; `validation` checks it.
+_BY_TYPE: dict[str, Any] = {
+    "if": {"properties": {"type": {"const": "command"}}},
+    "then": {
+        "properties": {
+            "executable": {"maxLength": text.MAX_TEXT_BYTES, "pattern": text.SOME_LINE},
+            "filename": {"type": "null"},
+            "arguments": {"maxItems": 0},
+        }
+    },
+    "else": {"properties": {"executable": {"pattern": text.BASE64}}},
+}
 
 
 class JobFields(_Strict):
     """The body of POST /jobs. `executable` is bounded by its type's own rules."""
 
-    executable: str
-    schedule: Annotated[Line, Field(max_length=256)]
+    model_config = ConfigDict(json_schema_extra={"allOf": [_BY_TYPE]})
+
+    executable: Annotated[str, described(text.SOME)]
+    schedule: ScheduleText
     type: Literal["command", "script", "binary"]
     name: Name | None = None
     labels: Labels = Field(default_factory=dict)
@@ -56,11 +112,9 @@ class JobFields(_Strict):
     timezone: Annotated[Line, Field(max_length=64)] | None = None
     filename: FileName | None = None
     arguments: Annotated[list[Argument], Field(max_length=256)] = Field(default_factory=list)
-    environment: Annotated[dict[Variable, Value], Field(max_length=128)] = Field(
-        default_factory=dict
-    )
+    environment: Environment = Field(default_factory=dict)
     working_directory: Folder | None = None
-    secrets: Annotated[list[Name], Field(max_length=64)] = Field(default_factory=list)
+    secrets: Annotated[list[SecretName], Field(max_length=32)] = Field(default_factory=list)
     run_as: OsUser = "dcron-job"
     concurrency: Literal["allow", "forbid", "replace"] = "forbid"
     timeout_seconds: int = Field(3600, ge=1, le=366 * _DAY)
@@ -75,12 +129,93 @@ class JobFields(_Strict):
     paused: bool = False
 
 
+def _optional(model: type[BaseModel], name: str, doc: str) -> type[BaseModel]:
+    """The same fields, none of them needed; an owner cannot be taken away."""
+    fields: dict[str, Any] = {}
+    for key, one in model.model_fields.items():
+        kept = copy(one)
+        if kept.is_required():
+            kept.default = None
+        fields[key] = (one.annotation if key != "owner" else Team, kept)
+    return create_model(name, __base__=_Strict, __doc__=doc, **fields)
+
+
+JobChange = _optional(JobFields, "JobChange", "The body of PATCH /jobs/{id}: what shall change.")
+
+
+class SecretFields(_Strict):
+    """The body of PUT /secrets/{secret}. What is left out stays; of a new secret the owner is who
+    makes it, and the team that user's."""
+
+    # It may span lines. The length of characters is for readers; that of bytes is what counts.
+    value: Annotated[SecretValue, Field(max_length=text.MAX_SECRET_BYTES, repr=False)]
+    owner: Team | None = None
+    team: Team | None = None
+
+
+class LabelFields(_Strict):
+    """The body of PUT /workers/{worker}/labels: all that shall lie over the node's own."""
+
+    labels: Labels
+
+
 READ_ONLY = frozenset(
     {
         *("id", "status", "revision", "worker", "created_at", "updated_at"),
         *("next_run_at", "last_run", "sha256"),
     }
 )
+
+_GIVEN_BACK: dict[str, Any] = {
+    name: (Any, Field(None, description="read-only, as GET shows it")) for name in sorted(READ_ONLY)
+}
+JobReplacement = create_model(
+    "JobReplacement",
+    __base__=JobFields,
+    __doc__="The body of PUT: a whole job. What GET shows beside its fields may be given back.",
+    **_GIVEN_BACK,
+)
+
+
+_NULL: dict[str, Any] = {"type": "null"}
+_ONE_OF_THREE: list[Any] = [
+    {
+        "required": [name],
+        "properties": {"labels": _NULL, "ids": _NULL, "all": {"const": False}, name: given},
+    }
+    for name, given in (
+        ("labels", {"type": "object", "minProperties": 1}),
+        ("ids", {"type": "array"}),
+        ("all", {"const": True}),
+    )
+]
+
+
+class BulkFields(_Strict):
+    """The body of POST /jobs/pause and /jobs/resume: just one of the three. `labels`: jobs that
+    have all of these."""
+
+    model_config = ConfigDict(json_schema_extra={"oneOf": _ONE_OF_THREE})
+
+    labels: Labels | None = None
+    ids: Annotated[list[JobId], Field(max_length=10_000)] | None = None
+    all: bool = False
+
+
+class RunFields(_Strict):
+    """The body of POST /jobs/{id}/runs. `arguments` None: the job's own."""
+
+    arguments: Annotated[list[Argument], Field(max_length=256)] | None = None
+
+
+_MAX_ERRORS = 20
+
+
+def problem_with(error: PydanticError) -> Problem:
+    """422: what pydantic found, field by field."""
+    found = error.errors(include_url=False, include_input=False)
+    return invalid(*((field_of(x["loc"]), message_of(dict(x))) for x in found[:_MAX_ERRORS]))
+
 
 _MAPS = ("labels", "environment")  # the objects whose keys are the user's own
 
@@ -133,5 +268,6 @@ _SENTENCES = {
     "too_long": "has too many entries; {max_length} are the most",
     "greater_than_equal": "is too small; {ge} is the least",
     "less_than_equal": "is too large; {le} is the most",
+    "string_pattern_mismatch": "has another form than asked for: {pattern}",
     "literal_error": "must be {expected}",
 }

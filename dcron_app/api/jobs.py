@@ -1,37 +1,46 @@
-"""/jobs: list, show, make and remove jobs; their runs and their files."""
+"""/jobs: make one, or the one of a name; show one, and its file."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from functools import partial
 from itertools import chain
 from typing import Any
 from urllib.parse import quote
 
-from bottle import Bottle, HTTPResponse, request
+from bottle import HTTPResponse, request
 
 from dcron_app.api import auth
-from dcron_app.api.announce import announce, close_fences
+from dcron_app.api.announce import announce
 from dcron_app.api.body import Bodies
-from dcron_app.api.errors import Problem, invalid, unavailable
-from dcron_app.api.instants import instant
-from dcron_app.api.reply import JSON, MAX_PAGE, array, encoded, number, reply
-from dcron_app.api.serialize import entry_json, job_json, run_json
+from dcron_app.api.changing import Change, Changing
+from dcron_app.api.errors import Problem, invalid
+from dcron_app.api.etag import wanted_revisions
+from dcron_app.api.fields import JobFields, JobReplacement, Name
+from dcron_app.api.found import job_row
+from dcron_app.api.queries import DryRun, read_query
+from dcron_app.api.repeating import REPLAYED, claim_of, job_made_before, released_on_error
+from dcron_app.api.routes import Access, Route
 from dcron_app.api.services import Services
-from dcron_app.api.validation import check_job
-from dcron_common.db import jobs
+from dcron_app.api.shapes import JobShape, PlannedJobShape
+from dcron_app.api.showing import changed_answer, job_answer, plan_answer
+from dcron_app.api.validation import Accepted, check_job
+from dcron_common.db import idempotency, jobs, planning, secrets
+from dcron_common.db.idempotency import Claim
 from dcron_common.db.jobs import JobRow
 from dcron_common.db.users import Principal
-from dcron_common.errors import CoordinatorError
+from dcron_common.errors import Conflict
 from dcron_common.ids import ulid
-from dcron_common.ledger import ledger
 
 log = logging.getLogger(__name__)
 
-_ID = "<job_id:re:0|[1-9][0-9]{0,17}>"
-_DEFAULT_RUNS = 100
-_DEFAULT_SPAN = 86_400  # seconds
-_MAX_SPAN = 31 * 86_400  # of a job that is due every minute: 44,640 entries
+_TRIES = 5  # to find or make the job of a name
+
+
+class ByName(DryRun):
+    """Which job."""
+
+    name: Name
 
 
 class Jobs:
@@ -40,130 +49,112 @@ class Jobs:
     def __init__(self, services: Services) -> None:
         self._services = services
         self._bodies = Bodies(services)
+        self._changing = Changing(services)
 
-    def install(self, app: Bottle) -> None:
-        """Add the routes."""
-        app.route("/jobs", "GET", self.index)
-        app.route("/jobs", "POST", self.create)
-        app.route(f"/jobs/{_ID}", "GET", self.show)
-        app.route(f"/jobs/{_ID}", "DELETE", self.remove)
-        app.route(f"/jobs/{_ID}/runs", "GET", self.runs)
-        app.route(f"/jobs/{_ID}/ledger", "GET", self.ledger)
-        app.route(f"/jobs/{_ID}/executable", "GET", self.executable)
-
-    def index(self) -> HTTPResponse:
-        """All jobs, streamed; with `limit` one page, and a link to the next."""
-        limit = number(request.query, "limit", 1, MAX_PAGE, None)
-        after = number(request.query, "after", 0, 2**63 - 1, 0) or 0
-        if limit is None:
-            pages = self._pages(after)
-            first = next(pages)  # before the status is sent: an ill database is a 503
-            return HTTPResponse(array(chain([first], pages)), 200, JSON)
-        rows = jobs.jobs_after(self._services.database, after, limit + 1)
-        headers = {}
-        if len(rows) > limit:
-            rows.pop()
-            headers["Link"] = f'</jobs?limit={limit}&after={rows[-1].id}>; rel="next"'
-        return HTTPResponse(array(iter([self._page(rows)])), 200, {**JSON, **headers})
-
-    def _pages(self, after: int) -> Iterator[list[bytes]]:
-        while True:
-            rows = jobs.jobs_after(self._services.database, after)
-            yield self._page(rows)
-            if len(rows) < jobs.PAGE:
-                return
-            after = rows[-1].id
-
-    def _page(self, rows: list[JobRow]) -> list[bytes]:
-        return [encoded(one) for one in self._shown(rows)]
-
-    def _shown(self, rows: list[JobRow]) -> list[dict[str, Any]]:
-        now = self._services.clock.wall()
-        last = jobs.last_runs(self._services.database, [row.id for row in rows])
-        store = self._services.object_store
-        return [job_json(row, last.get(row.id), store, now) for row in rows]
+    def routes(self) -> list[Route]:
+        """What it answers."""
+        job, write = "/jobs/{job_id}", Access.WRITE
+        made = {201: JobShape, 200: PlannedJobShape}
+        key = {"Idempotency-Key": "the same request again, with the same key, makes no second job"}
+        match = {"If-Match": "only if the job is there, at this revision"}
+        file, body = {200: "application/octet-stream"}, JobFields
+        whole = JobReplacement
+        make, put = "Make one", "Make the job of this name, or replace it"
+        return [
+            Route("POST", "/jobs", self.create, write, make, made, DryRun, body, headers=key),
+            Route("PUT", "/jobs", self.put, write, put, made, ByName, whole, headers=match),
+            Route("GET", job, self.show, Access.READ, "One job", {200: JobShape}),
+            Route("GET", f"{job}/executable", self.executable, Access.READ, "Its file", file),
+        ]
 
     def show(self, job_id: str) -> HTTPResponse:
         """One job."""
-        return reply(self._shown([self._row(job_id)])[0])
-
-    def _row(self, job_id: str) -> JobRow:
-        row = jobs.get_job(self._services.database, int(job_id))
-        if row is None:
-            raise _no_job(job_id)
-        return row
+        return job_answer(self._services, job_row(self._services, job_id))
 
     def create(self) -> HTTPResponse:
         """Check, store the file, commit, announce; acknowledged from the commit on."""
-        user = auth.writer(request.environ)
+        user, query = auth.principal(request.environ), read_query(DryRun)
         with self._bodies.json(request.environ) as body:
-            return self._made(body, user)
+            # Read in a dry run too, which refuses what the request would be refused for.
+            incarnation = ulid(self._services.clock.wall())
+            claim = claim_of(request.environ, user.name, body, incarnation)
+            if query.dry_run:
+                return plan_answer(self._services, self._planned(body, user), None)
+            return self._made_once(body, user, claim)
 
-    def _made(self, body: dict[str, Any], user: Principal) -> HTTPResponse:
+    def _made_once(
+        self, body: dict[str, Any], user: Principal, claim: Claim | None
+    ) -> HTTPResponse:
         services, now = self._services, self._services.clock.wall()
-        accepted = check_job(body, user, services.settings, now, ulid(now))
+        before = job_made_before(services.database, claim, now)
+        if before is not None:
+            row = job_row(services, str(before))
+            return job_answer(services, row, 201, {**_at(row), **REPLAYED})
+        with released_on_error(services.database, claim):
+            row = self._made(body, user, claim)
+        return job_answer(services, row, 201, _at(row))
+
+    def _checked(self, body: dict[str, Any], user: Principal, incarnation: str) -> Accepted:
+        services, now = self._services, self._services.clock.wall()
+        known = partial(secrets.get_secrets, services.database)
+        return check_job(body, user, services.settings, now, incarnation, known)
+
+    def _planned(self, body: dict[str, Any], user: Principal) -> JobRow:
+        now = self._services.clock.wall()
+        accepted = self._checked(body, user, ulid(now))
+        return planning.made(self._services.database, accepted.job, now)
+
+    def _made(self, body: dict[str, Any], user: Principal, claim: Claim | None = None) -> JobRow:
+        services = self._services
+        incarnation = ulid(services.clock.wall()) if claim is None else claim.incarnation
+        accepted = self._checked(body, user, incarnation)
         if accepted.file is not None:
             services.object_store.put(accepted.job.spec.executable, accepted.file)
-        # Not `now`: the file may have taken its time, and the first minute is after the commit.
-        row = jobs.insert_job(services.database, accepted.job, services.clock.wall(), user.name)
+
+        def settle(row: JobRow) -> None:
+            if claim is not None:
+                idempotency.settle(claim, row.id)
+
+        # Not the time of the check: the file may have taken its time, and the first minute is
+        # after the commit.
+        now = services.clock.wall()
+        row = jobs.insert_job(services.database, accepted.job, now, user.name, along=settle)
         log.info("job made job=%d user=%s type=%s", row.id, user.name, row.type)
         announce(services.coordinator, row.id, row.revision)
-        return reply(self._shown([row])[0], 201, {"Location": f"/jobs/{row.id}"})
+        return row
 
-    def remove(self, job_id: str) -> HTTPResponse:
-        """Take a job out of the schedule; again: the same answer.
+    def put(self) -> HTTPResponse:
+        """Make the job of this name, or replace it."""
+        user, query = auth.principal(request.environ), read_query(ByName)
+        revisions = wanted_revisions(request.environ)
+        with self._bodies.json(request.environ) as body:
+            if body.setdefault("name", query.name) != query.name:
+                raise invalid(("name", "must be the name that the address gives, or be left out"))
+            change = Change(user, body, whole=True, revisions=revisions, dry=query.dry_run)
+            for _ in range(_TRIES):
+                found = jobs.by_name(self._services.database, query.name)
+                if found is not None:
+                    changed = self._changing.change(str(found.id), change)
+                    return changed_answer(self._services, changed, dry=change.dry)
+                try:
+                    return self._put_new(change)
+                except Conflict:
+                    if jobs.by_name(self._services.database, query.name) is None:
+                        raise  # of something else than the name
+        raise Problem(409, f"jobs of the name {query.name!r} come and go; ask again")
 
-        The database first: if the fences cannot be written the answer is 503, the leader will
-        still remove the job, and the client may ask again.
-        """
-        services = self._services
-        user = auth.writer(request.environ)
-        now = services.clock.wall()
-        try:
-            row, changed = jobs.remove_job(services.database, int(job_id), now, user.name)
-        except KeyError as error:
-            raise _no_job(job_id) from error
-        if changed:
-            log.info("job removed job=%d user=%s", row.id, user.name)
-        announce(services.coordinator, row.id, row.revision)
-        try:
-            close_fences(services.coordinator, row)
-        except CoordinatorError as error:
-            log.warning("a removal was not fenced job=%d: %r", row.id, error)
-            raise unavailable(
-                "the job is removed, but workers may not know it yet: "
-                "the coordination service does not answer; ask again"
-            ) from error
-        return reply(self._shown([row])[0])
-
-    def runs(self, job_id: str) -> HTTPResponse:
-        """The newest runs of a job, newest first."""
-        limit = number(request.query, "limit", 1, MAX_PAGE, _DEFAULT_RUNS) or _DEFAULT_RUNS
-        row = self._row(job_id)
-        found = jobs.runs_of(self._services.database, row.id, limit)
-        return reply([run_json(one) for one in found])
-
-    def ledger(self, job_id: str) -> HTTPResponse:
-        """Every minute the job was due in (from, to], and what became of it."""
-        query, now = request.query, self._services.clock.wall()
-        until = instant(query, "to", now)
-        after = instant(query, "from", until - _DEFAULT_SPAN)
-        if not 0 <= until - after <= _MAX_SPAN:
-            raise invalid(("from", f"must be before `to`, by at most {_MAX_SPAN // 86400} days"))
-        row, database = self._row(job_id), self._services.database
-        found = ledger(
-            jobs.spans_of(database, row.id),
-            jobs.runs_between(database, row.id, after, until),
-            after,
-            min(until, int(now)),
-            now,
-            jobs.spec_of(row).starting_deadline_seconds,
-        )
-        return HTTPResponse(array(iter([[encoded(entry_json(one)) for one in found]])), 200, JSON)
+    def _put_new(self, change: Change) -> HTTPResponse:
+        if "HTTP_IF_MATCH" in request.environ:
+            message = "there is no job of this name"
+            raise Problem(412, message, errors=[("If-Match", message)])
+        if change.dry:
+            return plan_answer(self._services, self._planned(change.body, change.user), None)
+        row = self._made(change.body, change.user)
+        return job_answer(self._services, row, 201, _at(row))
 
     def executable(self, job_id: str) -> HTTPResponse:
         """The file of a script or binary."""
-        row = self._row(job_id)
+        row = job_row(self._services, job_id)
         if row.sha256 is None:
             raise Problem(404, f"job {job_id} is a command: it has no file")
         pieces = self._services.object_store.stream(row.executable)
@@ -176,8 +167,8 @@ class Jobs:
         return HTTPResponse(chain([first], pieces), 200, headers)
 
 
-def _no_job(job_id: str) -> Problem:
-    return Problem(404, f"there is no job {job_id}")
+def _at(row: JobRow) -> dict[str, str]:
+    return {"Location": f"/jobs/{row.id}"}
 
 
 def _disposition(filename: str) -> str:

@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
-from bottle import Bottle, HTTPResponse, request
+from bottle import HTTPResponse
+from pydantic import Field
 
 from dcron_app.api.errors import invalid
-from dcron_app.api.fields import field_of
-from dcron_app.api.instants import instant
-from dcron_app.api.reply import number, reply
+from dcron_app.api.queries import Instant, Query, Whole, read_query
+from dcron_app.api.reply import reply
+from dcron_app.api.routes import Access, Route
 from dcron_app.api.services import Services
+from dcron_app.api.shapes import ScheduleShape
+from dcron_app.api.text import SCHEDULE
 from dcron_common.schedule import ScheduleError, parse
 
-MAX_COUNT = 1000
-_COUNT = 10
-_KEYS = ("expression", "timezone", "after", "count")
+
+class ScheduleQuery(Query):
+    """`after`: now, unless it is given."""
+
+    expression: str = Field(
+        description="such as */5 9-17 * * mon-fri",
+        json_schema_extra={"pattern": SCHEDULE, "examples": ["*/5 9-17 * * mon-fri", "@daily"]},
+    )
+    timezone: str | None = Field(None, description="an IANA name; default: the cluster's")
+    after: Instant | None = None
+    count: Whole = Field(10, ge=1, le=1000)
 
 
 class ScheduleResource:
@@ -22,27 +33,31 @@ class ScheduleResource:
     def __init__(self, services: Services) -> None:
         self._services = services
 
-    def install(self, app: Bottle) -> None:
-        """Add the route."""
-        app.route("/schedule", "GET", self.show)
+    def routes(self) -> list[Route]:
+        """What it answers."""
+        return [
+            Route(
+                "GET",
+                "/schedule",
+                self.show,
+                Access.READ,
+                "What a schedule means, and when it fires next",
+                {200: ScheduleShape},
+                query=ScheduleQuery,
+            )
+        ]
 
     def show(self) -> HTTPResponse:
         """`{"description": …, "next": [ISO 8601 with offset, …]}`.
 
         `next` is shorter than `count` only where the calendar (year 9999) or a one-shot ends.
         """
-        query = request.query
-        unknown = [key for key in query if key not in _KEYS]
-        if unknown:
-            message = f"is unknown; there are {', '.join(_KEYS)}"
-            raise invalid(*((field_of((key,)), message) for key in unknown))
-        if "expression" not in query:
-            raise invalid(("expression", "is needed, such as expression=*/5+9-17+*+*+mon-fri"))
-        count = number(query, "count", 1, MAX_COUNT, _COUNT) or _COUNT
-        after = instant(query, "after", self._services.clock.wall())
-        timezone = query.getunicode("timezone", self._services.settings.timezone)
+        query = read_query(ScheduleQuery)
+        now = int(self._services.clock.wall())
+        after = now if query.after is None else query.after
+        zone = self._services.settings.timezone if query.timezone is None else query.timezone
         try:
-            schedule = parse(query.getunicode("expression", ""), timezone)
+            schedule = parse(query.expression, zone)
         except ScheduleError as error:
             field = "expression" if error.field == "schedule" else error.field
             raise invalid((field, str(error))) from error
@@ -50,7 +65,8 @@ class ScheduleResource:
             {
                 "description": schedule.describe(),
                 "next": [
-                    schedule.local_time(epoch).isoformat() for epoch in schedule.next(after, count)
+                    schedule.local_time(epoch).isoformat()
+                    for epoch in schedule.next(after, query.count)
                 ],
             }
         )

@@ -6,13 +6,17 @@ Instants are shown in ISO 8601, UTC, with a Z; a due minute without fractions.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
 
+from dcron_app.api.asking import Failed
+from dcron_app.api.places import Asked
 from dcron_common.clock import minute
 from dcron_common.db.jobs import JobRow
+from dcron_common.db.secrets import SecretRow
 from dcron_common.db.workers import WorkerRow
 from dcron_common.job import JobType
 from dcron_common.ledger import Entry
@@ -108,6 +112,19 @@ def run_json(run: RunRecord) -> dict[str, Any]:
     }
 
 
+def asked_json(asked: Sequence[Asked], now: float, failed: Sequence[Failed] = ()) -> dict[str, Any]:
+    """What was asked of workers: the first run by itself too, since most jobs have one."""
+    runs = [{"run_id": one.run_id, "worker": one.worker} for one in asked]
+    first = asked[0]
+    return {
+        "run_id": first.run_id,
+        "job_id": str(first.slot.job_id),
+        "asked_at": instant(now),
+        "runs": runs,
+        "failed": [{"worker": one.worker, "reason": one.reason} for one in failed],
+    }
+
+
 def entry_json(entry: Entry) -> dict[str, Any]:
     """A due minute and what became of it."""
     return {
@@ -120,7 +137,20 @@ def entry_json(entry: Entry) -> dict[str, Any]:
     }
 
 
+def secret_json(secret: SecretRow, jobs: int) -> dict[str, Any]:
+    """A secret, which has no value here; `jobs`: how many live ones name it."""
+    return {
+        "name": secret.name,
+        "owner": secret.owner,
+        "team": secret.team,
+        "revision": secret.revision,
+        "created_at": instant(secret.created_at),
+        "updated_at": instant(secret.updated_at),
+        "jobs": jobs,
+    }
+
+
 def worker_json(worker: WorkerRow) -> dict[str, Any]:
     """A worker; `clock_offset` in seconds."""
-    seen = {"first_seen": instant(worker.first_seen), "last_seen": instant(worker.last_seen)}
-    return {**asdict(worker), **seen}
+    instants = ("first_seen", "last_seen", "ticked_through")
+    return {**asdict(worker), **{name: instant(getattr(worker, name)) for name in instants}}

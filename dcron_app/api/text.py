@@ -9,11 +9,35 @@ from __future__ import annotations
 import re
 
 MAX_TEXT_BYTES = 65_536
+MAX_SECRET_BYTES = 16_384
 
 _CONTROL = re.compile("[\x00-\x08\x0a-\x1f\x7f\x80-\x9f\u2028\u2029]")
 _OS_USER = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
+_ACCOUNT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
+_SECRET = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
+_OWN = frozenset({"HOME", "LOGNAME", "USER", "MAIL", "TMPDIR"})  # whoever sets them says where
 _LABEL = re.compile(r"[A-Za-z0-9._/-]{1,63}")
+
+# The same for the description of the API, as JSON Schema has patterns (ECMA 262). They say no more
+# than the functions below do, and sometimes less: what is printable has no form there.
+_PLAIN = r"[^\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029]"
+_INK = r"[^\x00-\x20\x7f-\xa0\u2028\u2029\s]"
+SOME = r"\S"
+LINE = f"^{_PLAIN}*$"
+SOME_LINE = f"^{_PLAIN}*{_INK}{_PLAIN}*$"
+BASE64 = "^([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{4}|[A-Za-z0-9+/]{3}=|[A-Za-z0-9+/]{2}==)$"
+SHOWN = f"^{_INK}({_PLAIN}*{_INK})?$"
+FILE_NAME = SHOWN.replace(r"[^\x00", r"[^/\\\x00")
+FOLDER = f"^/{_PLAIN}*$"
+SCHEDULE = r"^[ \t]*(@[a-z].*|[0-9A-Za-z*/,-]+([ \t]+[0-9A-Za-z*/,-]+){4})[ \t]*$"
+OS_USER = f"^{_OS_USER.pattern}$"
+VARIABLE = f"^(?!DCRON_){_VARIABLE.pattern}$"
+ACCOUNT = f"^{_ACCOUNT.pattern}$"
+LABEL = f"^{_LABEL.pattern}$"
+LABEL_WITH_VALUE = f"^{_LABEL.pattern}={_PLAIN}{{0,255}}$"
+SECRET = f"^(?!DCRON_){_SECRET.pattern}$"
+NO_NUL = r"^[^\x00]+$"
 
 
 def line(text: str) -> str:
@@ -70,12 +94,47 @@ def os_user(text: str) -> str:
     return text
 
 
+def account(text: str) -> str:
+    """The name of a user, a team or a token."""
+    if _ACCOUNT.fullmatch(text) is None:
+        raise ValueError("is refused; write up to 64 letters, digits and . _ @ -, no sign first")
+    return text
+
+
 def variable(text: str) -> str:
     """The name of an environment variable that a job may set."""
     if _VARIABLE.fullmatch(text) is None:
         raise ValueError("is no name of a variable; write letters, digits and '_', no digit first")
     if text.startswith("DCRON_"):
         raise ValueError("begins with DCRON_, which dcron sets by itself; choose another name")
+    return text
+
+
+def secret_name(text: str) -> str:
+    """The name of a secret, which is that of the variable by which a job gets it."""
+    if _SECRET.fullmatch(text) is None:
+        raise ValueError(
+            "is no name of a secret; write up to 64 letters, digits and '_', a letter first"
+        )
+    if text.startswith("DCRON_"):
+        raise ValueError("begins with DCRON_, which dcron sets by itself; choose another name")
+    if steers(text) or text in _OWN:
+        raise ValueError("is a variable by which programs are steered; choose another name")
+    return text
+
+
+def secret_value(text: str) -> str:
+    """What a variable of the environment can hold. The message shows nothing of it."""
+    if not text:
+        raise ValueError("is empty; write the secret's value")
+    if "\0" in text:
+        raise ValueError("holds the character NUL, which no environment can carry")
+    try:
+        size = len(text.encode())
+    except UnicodeEncodeError:
+        raise ValueError("holds half of a character (a lone surrogate)") from None
+    if size > MAX_SECRET_BYTES:
+        raise ValueError(f"is too long; {MAX_SECRET_BYTES} bytes are the most")
     return text
 
 
@@ -94,7 +153,9 @@ _STEERING = re.compile(
     r"LD_.*|DYLD_.*|PYTHON.*|PERL.*|RUBY.*|NODE_.*|JAVA_TOOL_OPTIONS|JDK_JAVA_OPTIONS|_JAVA_OPTIONS"
     r"|BASH_.*|BASHOPTS|SHELLOPTS|ENV|IFS|PATH|CDPATH|GLOBIGNORE|PS4|PROMPT_COMMAND|SHELL"
     r"|GCONV_PATH|LOCPATH|NLSPATH|HOSTALIASES|RES_OPTIONS|RESOLV_.*|MALLOC_.*|GLIBC_TUNABLES"
-    r"|GETCONF_DIR|TZDIR|OPENSSL_CONF|OPENSSL_ENGINES|OPENSSL_MODULES"
+    r"|GETCONF_DIR|TZDIR|OPENSSL_CONF|OPENSSL_ENGINES|OPENSSL_MODULES|LOCALDOMAIN|ZDOTDIR"
+    r"|CLASSPATH|LUA_.*|PHPRC|PHP_INI_SCAN_DIR|R_PROFILE.*|TCLLIBPATH|AWK(LIB)?PATH|GEM_(HOME|PATH)"
+    r"|GIT_EXEC_PATH|GIT_SSH.*"
 )
 
 

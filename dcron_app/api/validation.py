@@ -1,23 +1,27 @@
 """From a request's JSON to a job that can be stored, or to a Problem that names every field.
 
 Order: types and bounds of all fields (422), what they mean together (422, 413), then what this
-user may ask for (403).
+user may ask for (403). A change is laid over what is stored and checked as a whole, so that a job
+is never what could not have been posted; and who changes what runs answers for as whom it runs.
 """
 
 from __future__ import annotations
 
-import binascii
-import hashlib
-from dataclasses import dataclass
-from typing import Any
+import json
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
 
 from pydantic import ValidationError as PydanticError
 
 from dcron_app.api import text
-from dcron_app.api.errors import Problem, forbidden, invalid
-from dcron_app.api.fields import JobFields, field_of, message_of
+from dcron_app.api.content import Content, executable_of
+from dcron_app.api.errors import forbidden, invalid
+from dcron_app.api.fields import JobFields, RunFields, problem_with
+from dcron_app.api.ownership import Whose, check_whose
+from dcron_app.api.secret_use import Known, check_secrets
 from dcron_app.api.services import Settings
-from dcron_common.db.jobs import NewJob
+from dcron_common.db.editing import differs
+from dcron_common.db.jobs import JobRow, NewJob
 from dcron_common.db.users import Principal, Role
 from dcron_common.job import (
     CatchUp,
@@ -29,11 +33,12 @@ from dcron_common.job import (
     Placement,
     Spec,
 )
-from dcron_common.object_store.contract import executable_key
 from dcron_common.schedule import ScheduleError, parse
 
+Model = TypeVar("Model", JobFields, RunFields)
+
 MAX_SPEC_BYTES = 256 * 1024  # an assignment must fit a znode with room to spare
-_MAX_ERRORS = 20
+MAX_RUN_ARGUMENTS = 16 * 1024  # bytes in all; they stand in ZooKeeper until the run is over
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,93 +50,156 @@ class Accepted:
 
 
 def check_job(
-    body: dict[str, Any], user: Principal, settings: Settings, now: float, incarnation: str
+    body: dict[str, Any],
+    user: Principal,
+    settings: Settings,
+    now: float,
+    incarnation: str,
+    known: Known,
 ) -> Accepted:
     """Validate the body of POST /jobs. Problem 422, 413 or 403."""
     fields = _fields(body)
     _check_schedule(fields, settings, now)
     _check_combination(fields)
-    file = _executable(fields, settings)
-    spec = _spec(fields, file, settings, incarnation)
+    file = executable_of(fields, settings)
+    spec = _spec(fields, Content.of(fields, file), settings, incarnation)
     _check_size(spec)
-    _check_rights(fields, user, settings)
+    _check_rights(fields, user, settings, None)
+    check_secrets(fields.secrets, user, known)
     owner = fields.owner or user.name
     return Accepted(NewJob(spec, owner, dict(fields.labels), fields.team or user.team), file)
 
 
+def check_change(
+    row: JobRow,
+    body: dict[str, Any],
+    user: Principal,
+    settings: Settings,
+    now: float,
+    address: str,
+    known: Known,
+    *,
+    whole: bool = False,
+) -> Accepted:
+    """Validate the body of PATCH: what it names takes the place of what the job has.
+
+    `whole`: of PUT, where what is not named has its default; but whose the job is stays, since
+    that says nothing of what it does. `address`: how a job's file is shown; it stands for the file
+    that is there. Problem 422, 413 or 403.
+    """
+    stored = as_posted(row)
+    kept = {name: stored[name] for name in ("owner", "team")} if whole else stored
+    fields = _fields({**kept, **body})
+    if fields.owner is None:
+        raise invalid(("owner", "must be a user's name; leave it out to keep it"))
+    new_schedule = fields.schedule != row.schedule
+    _check_schedule(fields, settings, now if new_schedule else None)
+    _check_combination(fields)
+    file, content = None, Content(row.executable, row.sha256)
+    if not _keeps_executable(row, body, fields, address):
+        file = executable_of(fields, settings)
+        content = Content.of(fields, file)
+    spec = _spec(fields, content, settings, row.incarnation)
+    _check_size(spec)
+    new = NewJob(spec, fields.owner, dict(fields.labels), fields.team)
+    as_paused = replace(new, spec=replace(spec, paused=bool(row.paused)))
+    if differs(row, as_paused):  # whoever may change a job may pause it
+        _check_rights(fields, user, settings, JobFields.model_construct(**stored))
+        check_secrets(fields.secrets, user, known)  # kept ones too: what runs can tell their values
+    return Accepted(new, file)
+
+
+def as_posted(row: JobRow) -> dict[str, Any]:
+    """A stored job as the body of a POST; of a file its key."""
+    rest = json.loads(row.spec)
+    columns = {name: getattr(row, name) for name in JobFields.model_fields if hasattr(row, name)}
+    kept = {name: rest[name] for name in JobFields.model_fields if name in rest}
+    return {**columns, **kept, "labels": json.loads(row.labels), "paused": bool(row.paused)}
+
+
+def _keeps_executable(row: JobRow, body: dict[str, Any], fields: JobFields, address: str) -> bool:
+    """Whether the job keeps its text or file. Problem 422 for another type without one."""
+    if "executable" not in body:
+        if fields.type != row.type:
+            raise invalid(("type", "may change only together with executable; give both"))
+        return True
+    return row.sha256 is not None and fields.type != "command" and fields.executable == address
+
+
+def check_arguments(row: JobRow, body: dict[str, Any]) -> list[str] | None:
+    """Validate the body of POST /jobs/{id}/runs; None: the job's own. Problem 422."""
+    arguments = _validated(RunFields, body).arguments
+    if arguments is None:
+        return None
+    if row.type == "command":
+        raise invalid(("arguments", "is for scripts and binaries; a command runs as it is"))
+    size = sum(len(one.encode()) for one in arguments)
+    if size > MAX_RUN_ARGUMENTS:
+        message = f"is too long: {size} bytes, {MAX_RUN_ARGUMENTS} are the most for one run"
+        raise invalid(("arguments", message))
+    return arguments
+
+
+def check_run_as(run_as: str, user: Principal, settings: Settings) -> None:
+    """Whether this user may have something run as that OS user here. Problem 422 or 403."""
+    if settings.only_run_as is not None:
+        if run_as != settings.only_run_as:
+            message = f"must be {settings.only_run_as} here, the user that dcron itself runs as"
+            raise invalid(("run_as", message))
+    elif not user.may_run_as(run_as):
+        raise forbidden(f"the user {user.name} may not run jobs as {run_as}", "run_as")
+
+
 def _fields(body: dict[str, Any]) -> JobFields:
+    return _validated(JobFields, body)
+
+
+def _validated(model: type[Model], body: dict[str, Any]) -> Model:
     try:
-        return JobFields.model_validate(body)
+        return model.model_validate(body)
     except PydanticError as error:
-        found = error.errors(include_url=False, include_input=False)
-        pairs = [(field_of(item["loc"]), message_of(dict(item))) for item in found[:_MAX_ERRORS]]
-        raise invalid(*pairs) from error
+        raise problem_with(error) from error
 
 
-def _check_schedule(fields: JobFields, settings: Settings, now: float) -> None:
+def _check_schedule(fields: JobFields, settings: Settings, now: float | None) -> None:
+    """`now` None: a time that is over is taken, since the schedule was accepted before."""
+    moment = None if now is None else int(now)
     try:
-        parse(fields.schedule, fields.timezone or settings.timezone, now=int(now))
+        parse(fields.schedule, fields.timezone or settings.timezone, now=moment)
     except ScheduleError as error:
         raise invalid((error.field, str(error).removeprefix(f"{error.field}: "))) from error
 
 
 def _check_combination(fields: JobFields) -> None:
-    if fields.secrets:
-        raise invalid(("secrets", "names a secret that does not exist; leave it out"))
+    for number, name in enumerate(fields.secrets):
+        if name in fields.secrets[:number]:
+            raise invalid((f"secrets[{number}]", f"names {name} again; once is enough"))
+        if name in fields.environment:
+            message = f"is a secret of this job, too; take {name} out of one of them"
+            raise invalid((f"environment.{name}", message))
     if fields.type == "command":
         for name in ("filename", "arguments"):
             if getattr(fields, name):
                 raise invalid((name, "is for scripts and binaries; write it into the command"))
 
 
-def _executable(fields: JobFields, settings: Settings) -> bytes | None:
-    """Check the command's text (None), or decode the file."""
-    if fields.type == "command":
-        _check_command(fields.executable)
-        return None
-    try:
-        data = binascii.a2b_base64(fields.executable, strict_mode=True)
-    except (binascii.Error, ValueError) as error:
-        message = f"is not BASE64 ({error}); write the output of: base64 -w0 FILE"
-        raise invalid(("executable", message)) from error
-    if not data:
-        raise invalid(("executable", "is empty; a script or binary needs its file as BASE64"))
-    if len(data) > settings.max_executable_bytes:
-        message = f"has {len(data)} bytes; {settings.max_executable_bytes} are the most"
-        raise Problem(413, f"executable {message}", errors=[("executable", message)])
-    return data
-
-
-def _check_command(command: str) -> None:
-    try:
-        text.line(command)
-    except ValueError as error:
-        message = f"{error}; for several lines post a script"
-        raise invalid(("executable", message)) from error
-    if not command.strip():
-        raise invalid(("executable", "is empty; write a command such as ls -la"))
-    if len(command.encode()) > text.MAX_TEXT_BYTES:
-        message = f"is too long; {text.MAX_TEXT_BYTES} bytes are the most, else post a script"
-        raise invalid(("executable", message))
-
-
-def _spec(fields: JobFields, file: bytes | None, settings: Settings, incarnation: str) -> Spec:
-    digest = None if file is None else hashlib.sha256(file).hexdigest()
+def _spec(fields: JobFields, content: Content, settings: Settings, incarnation: str) -> Spec:
     return Spec(
         job_id=0,
         incarnation=incarnation,
         revision=1,
         type=JobType(fields.type),
-        executable=fields.executable if digest is None else executable_key(digest),
-        schedule=fields.schedule,
+        executable=content.executable,
+        schedule=_schedule(fields),
         timezone=fields.timezone or settings.timezone,
         effective_from=0,
         name=fields.name,
-        sha256=digest,
+        sha256=content.sha256,
         filename=fields.filename,
         arguments=tuple(fields.arguments),
         environment=dict(fields.environment),
         working_directory=fields.working_directory,
+        secrets=tuple(fields.secrets),
         run_as=_run_as(fields, settings),
         concurrency=Concurrency(fields.concurrency),
         timeout_seconds=fields.timeout_seconds,
@@ -145,6 +213,12 @@ def _spec(fields: JobFields, file: bytes | None, settings: Settings, incarnation
         limits=Limits(**fields.limits.model_dump()),
         paused=fields.paused,
     )
+
+
+def _schedule(fields: JobFields) -> str:
+    """As it was written; of a one-shot without blanks around it, by whose beginning it is known."""
+    bare = fields.schedule.strip(" \t")
+    return bare if bare.startswith("@at") else fields.schedule
 
 
 def _run_as(fields: JobFields, settings: Settings) -> str:
@@ -169,21 +243,17 @@ def _check_size(spec: Spec) -> None:
     )
 
 
-def _check_rights(fields: JobFields, user: Principal, settings: Settings) -> None:
-    run_as = _run_as(fields, settings)
-    if settings.only_run_as is not None:
-        if run_as != settings.only_run_as:
-            message = f"must be {settings.only_run_as} here, the user that dcron itself runs as"
-            raise invalid(("run_as", message))
-    elif not user.may_run_as(run_as):
-        raise forbidden(f"the user {user.name} may not run jobs as {run_as}", "run_as")
+def _check_rights(
+    fields: JobFields, user: Principal, settings: Settings, before: JobFields | None
+) -> None:
+    """What an admin has set before may stay as it is."""
+    check_run_as(_run_as(fields, settings), user, settings)
+    stood = None if before is None else Whose(str(before.owner), before.team)
+    check_whose(Whose(fields.owner or user.name, fields.team), stood, user)
     if user.role is Role.ADMIN:
         return
-    if fields.owner not in (None, user.name):
-        raise forbidden("only an admin may make another the owner", "owner")
-    if fields.team not in (None, user.team):
-        raise forbidden("only an admin may name a team that is not the user's own", "team")
-    for name in fields.environment:
-        if text.steers(name):
+    kept = before.environment if before else {}
+    for name, value in fields.environment.items():
+        if text.steers(name) and kept.get(name) != value:
             message = f"{name} steers loaders and shells; only an admin may set it"
             raise forbidden(message, f"environment.{name}")

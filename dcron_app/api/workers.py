@@ -1,22 +1,26 @@
-"""/workers: who carries the jobs, from the record, so that dead ones show; drain and resume."""
+"""/workers: who carries the jobs, from the record, so that dead ones show; drain and resume,
+labels, forget."""
 
 from __future__ import annotations
 
 import logging
 
-from bottle import Bottle, HTTPResponse, request
+from bottle import HTTPResponse, request
+from pydantic import ValidationError as PydanticError
 
 from dcron_app.api import auth
 from dcron_app.api.body import Bodies
 from dcron_app.api.errors import Problem
+from dcron_app.api.fields import LabelFields, problem_with
+from dcron_app.api.forgetting import clear_places
 from dcron_app.api.reply import reply
+from dcron_app.api.routes import Access, Route
 from dcron_app.api.serialize import worker_json
 from dcron_app.api.services import Services
+from dcron_app.api.shapes import WorkerShape
 from dcron_common.db import workers
 
 log = logging.getLogger(__name__)
-
-_NAME = "<name:re:[A-Za-z0-9._-]{1,64}>"
 
 
 class Workers:
@@ -26,23 +30,87 @@ class Workers:
         self._services = services
         self._bodies = Bodies(services)
 
-    def install(self, app: Bottle) -> None:
-        """Add the routes."""
-        app.route("/workers", "GET", self.index)
-        app.route(f"/workers/{_NAME}/drain", "POST", lambda name: self._set(name, True))
-        app.route(f"/workers/{_NAME}/resume", "POST", lambda name: self._set(name, False))
+    def routes(self) -> list[Route]:
+        """What it answers."""
+        one = "/workers/{worker}"
+        read, admin = Access.READ, Access.ADMIN
+        listed, shown = {200: list[WorkerShape]}, {200: WorkerShape}
+        return [
+            Route("GET", "/workers", self.index, read, "All workers by name", listed),
+            Route("GET", one, self.show, read, "One worker", shown),
+            Route(
+                "PUT",
+                f"{one}/labels",
+                self.label,
+                admin,
+                "Lay labels over the node's own",
+                shown,
+                body=LabelFields,
+            ),
+            Route("DELETE", one, self.forget, admin, "Forget one that is gone", {204: None}),
+            Route("POST", f"{one}/drain", self.drain, admin, "Take a worker's jobs away", shown),
+            Route("POST", f"{one}/resume", self.resume, admin, "Let it have jobs again", shown),
+        ]
 
     def index(self) -> HTTPResponse:
         """All workers by name."""
         return reply([worker_json(one) for one in workers.list_workers(self._services.database)])
 
+    def show(self, worker: str) -> HTTPResponse:
+        """One worker."""
+        return self._answer(worker)
+
+    def label(self, worker: str) -> HTTPResponse:
+        """What placement goes by, from the leader's next look on: within seconds."""
+        user = auth.principal(request.environ)
+        with self._bodies.json(request.environ) as body:
+            try:
+                labels = LabelFields.model_validate(body).labels
+            except PydanticError as error:
+                raise problem_with(error) from error
+        database, now = self._services.database, self._services.clock.wall()
+        if not workers.set_labels(database, worker, labels, now, user.name):
+            raise _no_worker(worker)
+        log.info("worker=%s labels=%a user=%s", worker, labels, user.name)
+        return self._answer(worker)
+
+    def forget(self, worker: str) -> HTTPResponse:
+        """Remove what is known of one that is offline and holds nothing. It shows again when it
+        registers: what may not is dismissed on a control node."""
+        user = auth.principal(request.environ)
+        self._bodies.nothing(request.environ)
+        database, now = self._services.database, self._services.clock.wall()
+        if workers.get_worker(database, worker) is None:
+            raise _no_worker(worker)
+        clear_places(self._services.coordinator, worker)
+        workers.forget(database, worker, now, user.name)
+        log.info("worker=%s forgotten user=%s", worker, user.name)
+        return HTTPResponse(None, 204)
+
+    def drain(self, worker: str) -> HTTPResponse:
+        """No jobs from now on; those that it has move."""
+        return self._set(worker, True)
+
+    def resume(self, worker: str) -> HTTPResponse:
+        """Jobs again."""
+        return self._set(worker, False)
+
     def _set(self, name: str, drained: bool) -> HTTPResponse:
         """Drained workers get no jobs, and the leader moves those they hold."""
-        user = auth.admin(request.environ)
+        user = auth.principal(request.environ)
         self._bodies.nothing(request.environ)
         database, now = self._services.database, self._services.clock.wall()
         if not workers.set_drained(database, name, drained, now, user.name):
-            raise Problem(404, f"there is no worker {name}")
+            raise _no_worker(name)
         log.info("worker=%s %s user=%s", name, "drained" if drained else "resumed", user.name)
-        worker = next(one for one in workers.list_workers(database) if one.name == name)
+        return self._answer(name)
+
+    def _answer(self, name: str) -> HTTPResponse:
+        worker = workers.get_worker(self._services.database, name)
+        if worker is None:
+            raise _no_worker(name)
         return reply(worker_json(worker))
+
+
+def _no_worker(name: str) -> Problem:
+    return Problem(404, f"there is no worker {name}; see GET /workers")

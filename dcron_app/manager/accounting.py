@@ -1,25 +1,36 @@
-"""Minutes that no worker will ever close, since no worker may have the job (P7).
+"""Minutes that no worker will ever close (P7).
 
-Where a job has a holder, that one accounts: it claims what is due, or closes it with the next
-minute. A job without one waits; when a minute's starting deadline has passed the leader closes it,
-by writing: one transaction moves the fence's mark and makes a claim that is closed already. From
-then on nobody can start that minute. The claim is recorded and removed like any other that its
-worker cannot close (`closing`), by this leader or the next.
+A job's holder accounts for it: it claims what is due, or closes it with the next minute. The
+leader does so where nobody else will:
+
+- no worker may have the job, or its holder stands still: once a minute's starting deadline has
+  passed and any start or record of it must long have come; of an `on_isolation: run` job a little
+  later, since its holder may have launched it while it was cut off;
+- the job was changed so often since that its worker cannot be told of it: at once;
+- the job was paused, removed or placed otherwise before the minute could start: at once, since
+  its fence lets nobody start it any more.
+
+It decides by writing: one transaction moves the fence's mark and makes a claim that is closed
+already. From then on nobody can start these minutes, and since every claim writes the mark,
+nobody has. The claim is recorded and removed like any other that its worker cannot close
+(`closing`), by this leader or the next.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
-from dcron_app.manager.view import Known, View, Wanted, reread
-from dcron_common import paths
+from dcron_app.manager.view import Known, View, Wanted, refresh
+from dcron_common import history, paths
 from dcron_common.coordinator.contract import Check, Coordinator, Create, Set
 from dcron_common.errors import ConnectionLost, CoordinatorError
+from dcron_common.history import ACTIVE
+from dcron_common.job import OnIsolation
 from dcron_common.ledger import SETTLING
 from dcron_common.paths import Slot
-from dcron_common.protocol import Claim, Result
+from dcron_common.protocol import Claim, Fence, Result
 from dcron_common.run import RunState, Trigger, cron_key
 from dcron_common.schedule import ScheduleError, parse
 
@@ -27,77 +38,165 @@ log = logging.getLogger(__name__)
 
 NOBODY = "~leader"  # no worker can be called so
 MOST = 100  # minutes closed at once, of one slot
+TELLING = 60.0  # seconds for a holder that was cut off to come back and tell what it launched
 
 
-def account(
-    coordinator: Coordinator, view: View, proof: Check, new_id: Callable[[], str], now: float
-) -> None:
-    """Close what is overdue of slots without a holder. `now`: epoch seconds."""
-    for slot, known in list(view.fences.items()):
-        job = view.jobs.get(slot.job_id)
-        if job is None or job.over or known.fence.holder is not None:
-            continue
-        if known.fence.state != "active" or slot.node:
-            continue
-        overdue = _overdue(job, known, now)
-        if overdue:
-            _close(coordinator, view, proof, slot, known, overdue, new_id, now)
+@dataclass(frozen=True, slots=True)
+class Overdue:
+    """Minutes to be closed, oldest first, and what is said about them."""
+
+    minutes: Sequence[int]
+    state: RunState
+    reason: str
 
 
-def _overdue(job: Wanted, known: Known, now: float) -> list[int]:
-    spec = job.spec
-    since = max(known.fence.mark, spec.effective_from - 60)
-    until = int(now) - spec.starting_deadline_seconds - SETTLING
-    if until <= since:
-        return []
-    try:
-        return parse(spec.schedule, spec.timezone).due(since, until, MOST)
-    except ScheduleError:
-        log.exception("job=%d its schedule cannot be read", spec.job_id)
-        return []
+class Accounting:
+    """One pass over all slots. `now`: epoch seconds."""
 
+    def __init__(
+        self,
+        coordinator: Coordinator,
+        view: View,
+        proof: Check,
+        new_id: Callable[[], str],
+        now: float,
+    ) -> None:
+        self._coordinator = coordinator
+        self._view = view
+        self._proof = proof
+        self._new_id = new_id
+        self._now = now
 
-def _close(
-    coordinator: Coordinator,
-    view: View,
-    proof: Check,
-    slot: Slot,
-    known: Known,
-    overdue: list[int],
-    new_id: Callable[[], str],
-    now: float,
-) -> None:
-    reason = "no worker could have it: none is online that carries its labels and is not drained"
-    *older, newest = overdue
-    claim = Claim(
-        run_id=new_id(),
-        nonce=new_id(),
-        worker="",
-        epoch=known.fence.epoch,
-        revision=known.fence.revision,
-        attempt=1,
-        trigger=Trigger.CRON,
-        claimed_at=now,
-        passed_over=older,
-        passed_reason=reason if older else None,
-        result=Result(RunState.MISSED, None, now, reason=reason),
-    )
-    fence = replace(known.fence, mark=newest)
-    path = paths.claim(NOBODY, slot, cron_key(newest))
-    coordinator.ensure(paths.runs(NOBODY))
-    coordinator.ensure(paths.tasks(NOBODY))
-    try:
-        coordinator.commit(
-            [
-                proof,
-                Set(paths.fence(slot), fence.encode(), known.version),
-                Create(path, claim.encode()),
-            ]
+    def account(self) -> None:
+        """Close what no worker will. ConnectionLost."""
+        for slot, known in list(self._view.fences.items()):
+            job = self._view.jobs.get(slot.job_id)
+            if job is None or job.is_behind(known.fence):
+                continue
+            try:
+                overdue = find_overdue(self._view, slot, known, job, self._now)
+            except ScheduleError:
+                log.exception("job=%s its schedule cannot be read", slot)
+                continue
+            if overdue is None:
+                self._view.untold.pop(slot, None)
+            elif not self._waits(slot, known.fence, job, overdue):
+                self._close(slot, known, overdue)
+
+    def _waits(self, slot: Slot, fence: Fence, job: Wanted, overdue: Overdue) -> bool:
+        """Whether the holder may have launched them while nobody could hear of it, and is given
+        time to say so (P9). What it tells later shows as rows beside these."""
+        if not _may_be_isolated(job, fence):
+            return False
+        seen = self._view.workers.get(fence.holder or "")
+        if seen is not None and seen.ticked_through >= overdue.minutes[-1]:
+            return False  # it had told everything when it came to look at this minute
+        return self._now < self._view.untold.setdefault(slot, self._now) + TELLING
+
+    def _close(self, slot: Slot, known: Known, overdue: Overdue) -> None:
+        newest = overdue.minutes[-1]
+        fence = replace(known.fence, mark=newest)
+        path = paths.claim(NOBODY, slot, cron_key(newest))
+        self._coordinator.ensure(paths.runs(NOBODY))
+        self._coordinator.ensure(paths.tasks(NOBODY))
+        try:
+            self._coordinator.commit(
+                [
+                    self._proof,
+                    Set(paths.fence(slot), fence.encode(), known.version),
+                    Create(path, self._claim(known, overdue).encode()),
+                ]
+            )
+        except ConnectionLost:
+            raise
+        except CoordinatorError as error:
+            log.info("job=%s is accounted for later: %s", slot, error)
+        else:
+            state, count = overdue.state.value, len(overdue.minutes)
+            log.warning("job=%s %d minutes are %s: %s", slot, count, state, overdue.reason)
+        refresh(self._coordinator, self._view, slot)
+
+    def _claim(self, known: Known, overdue: Overdue) -> Claim:
+        """Of the newest minute, closed already; it closes the older ones with it."""
+        older = list(overdue.minutes[:-1])
+        return Claim(
+            run_id=self._new_id(),
+            nonce=self._new_id(),
+            worker="",
+            epoch=known.fence.epoch,
+            revision=known.fence.revision,
+            attempt=1,
+            trigger=Trigger.CRON,
+            claimed_at=self._now,
+            passed_over=older,
+            passed_reason=overdue.reason if older else None,
+            result=Result(overdue.state, None, self._now, reason=overdue.reason),
         )
-    except ConnectionLost:
-        raise
-    except CoordinatorError as error:
-        log.info("job=%s is accounted for later: %s", slot, error)
+
+
+def is_accounted(view: View, slot: Slot, known: Known, now: float) -> bool:
+    """Whether nothing is left to be closed of a slot that is closed itself. A schedule that cannot
+    be read tells of no minutes."""
+    job = view.jobs.get(slot.job_id)
+    if job is None:
+        return True
+    if job.is_behind(known.fence):
+        return False  # what was due until the change is not read yet
+    try:
+        return find_overdue(view, slot, known, job, now) is None
+    except ScheduleError:
+        return True
+
+
+def find_overdue(view: View, slot: Slot, known: Known, job: Wanted, now: float) -> Overdue | None:
+    """What is to be closed of one slot; None for nothing."""
+    fence = known.fence
+    if job.is_open_beyond(fence.mark):
+        minutes = history.due(job.beyond, fence.mark, int(now), MOST)
+        reason = (
+            f"the job was changed more than {history.MOST} times before this minute could start"
+        )
+        return Overdue(minutes, RunState.MISSED, reason) if minutes else None
+    if fence.state != ACTIVE:
+        minutes = history.due(job.spec.earlier, fence.mark, int(now), MOST)
+        reason = f"{_what_happened(slot, job)} before this minute could start"
+        return Overdue(minutes, RunState.SKIPPED, reason) if minutes else None
+    if job.over or (slot.node and (fence.holder is None or slot.node not in view.workers)):
+        # Of a job on all: a worker that is drained or not meant has nothing to do, and one that
+        # is away closes what it missed when it is back. Where all are so, see `nowhere`.
+        return None
+    minutes = _overdue(job, fence.mark, now)
+    if not minutes:
+        return None
+    if fence.holder is None:
+        reason = "no worker could have it: none is online that carries its labels, undrained"
     else:
-        log.warning("job=%s has no worker: %d minutes are missed", slot, len(overdue))
-    reread(coordinator, view, slot)
+        reason = f"worker {fence.holder} had the job and neither started nor closed this minute"
+        if _may_be_isolated(job, fence):
+            reason += "; if it launched it while it was cut off, a row of its own tells so"
+    return Overdue(minutes, RunState.MISSED, reason)
+
+
+def _may_be_isolated(job: Wanted, fence: Fence) -> bool:
+    may_run = job.spec.on_isolation is OnIsolation.RUN and fence.state == ACTIVE
+    return may_run and fence.holder is not None
+
+
+def _what_happened(slot: Slot, job: Wanted) -> str:
+    if job.removed:
+        return "the job was removed"
+    if not job.wants(slot):
+        return "the job's placement was changed"
+    return "the job was paused"
+
+
+def _overdue(job: Wanted, mark: int, now: float) -> list[int]:
+    spec = job.spec
+    until = int(now) - spec.starting_deadline_seconds - SETTLING
+    if until <= mark:
+        return []
+    minutes = history.due(spec.earlier, mark, until, MOST)
+    since = max(mark, spec.effective_from - 60)
+    if since < until:
+        minutes += parse(spec.schedule, spec.timezone).due(since, until, MOST)
+    return minutes[:MOST]

@@ -11,7 +11,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from dcron_app.manager.view import Known, View, Wanted, reread
+from dcron_app.manager.view import Known, View, Wanted, refresh
 from dcron_common import paths
 from dcron_common.coordinator.contract import (
     ANYONE,
@@ -28,7 +28,7 @@ from dcron_common.coordinator.contract import (
 )
 from dcron_common.errors import BadVersion, CoordinatorError, NoNode
 from dcron_common.job import Spec
-from dcron_common.paths import Slot
+from dcron_common.paths import Edition, Slot
 from dcron_common.protocol import Fence
 
 log = logging.getLogger(__name__)
@@ -44,31 +44,61 @@ class Change:
     operations: tuple[Operation, ...]
     before: Known | None
     fence: Fence
-    assigned: frozenset[tuple[str, int]]
+    assigned: frozenset[tuple[str, Edition]]
 
     @property
     def moves(self) -> bool:
         """Whether an existing fence gets another holder."""
         return self.before is not None and self.before.fence.holder != self.fence.holder
 
+    @property
+    def opens(self) -> bool:
+        """Whether the API writes this fence only from now on: what it changed until now has to be
+        read."""
+        open_ = self.fence.state != REMOVED
+        return open_ and not _is_written(self.before, self.fence.incarnation)
+
+
+def _is_written(known: Known | None, incarnation: str) -> bool:
+    """Whether the API writes this fence when the job is changed: not one that is closed, nor one
+    of another job that had the number."""
+    if known is None or known.fence.state == REMOVED:
+        return False
+    return known.fence.incarnation == incarnation
+
 
 def state_of(spec: Spec) -> str:
     return "paused" if spec.paused else "active"
 
 
-def change_for(view: View, slot: Slot, job: Wanted | None, holder: str | None) -> Change | None:
+def change_for(
+    view: View, slot: Slot, job: Wanted | None, holder: str | None, first: int = 0
+) -> Change | None:
     """What has to be written so that `slot` stands on `holder`; None when it does already.
 
-    `job` None: it is over, and the slot is closed for good. `holder` None: it waits.
+    `job` None: it is over, or has no such place any more, and the slot is closed until a later
+    revision wants it. `holder` None: it waits. `first`: the lowest mark that a slot may have which
+    nobody held before.
     """
+    if slot in view.unreadable:
+        return None
     known = view.fences.get(slot)
     assigned = view.assigned.get(slot, set())
-    if job is None:
+    if job is None or not job.wants(slot):
+        read = view.jobs.get(slot.job_id)
+        if known is not None and read is not None and read.is_behind(known.fence):
+            return None  # what the API has changed it to is read first
         return _removal(slot, known, assigned)
     spec = job.spec
-    fence = _first(spec, holder) if known is None else _next(known.fence, spec, holder)
-    open_ = fence.state != REMOVED and holder is not None
-    wanted = {(holder, spec.revision)} if open_ and holder else set()
+    if known is None:
+        fence = _first(job, holder, mark=max(first, *_recorded(job, slot)))
+    else:
+        fence = _next(known.fence, job, holder, first)
+    # A slot without a fence that the API writes gets it first: a change that was made before has to
+    # be read before any worker has the job (P15).
+    open_ = _is_written(known, spec.incarnation) and fence.state != REMOVED
+    open_ = open_ and not job.is_open_beyond(fence.mark)
+    wanted = {(holder, job.edition)} if open_ and holder else set()
     if known is not None and fence == known.fence and assigned == wanted:
         return None
     operations: list[Operation] = [
@@ -76,35 +106,64 @@ def change_for(view: View, slot: Slot, job: Wanted | None, holder: str | None) -
         if known is None
         else Set(paths.fence(slot), fence.encode(), known.version)
     ]
-    # Of another incarnation an assignment of the same name says something else.
-    same = known is None or known.fence.incarnation == spec.incarnation
-    kept = wanted & assigned if same else set()
-    operations += [Delete(paths.assignment(w, slot, r)) for w, r in sorted(assigned - kept)]
+    operations += [Delete(paths.assignment(w, slot, e)) for w, e in sorted(assigned - wanted)]
     operations += [
-        Create(paths.assignment(w, slot, r), spec.encode(), access=shared_with(w, "r"))
-        for w, r in sorted(wanted - kept)
+        Create(paths.assignment(w, slot, e), spec.encode(), access=shared_with(w, "r"))
+        for w, e in sorted(wanted - assigned)
     ]
     return Change(slot, tuple(operations), known, fence, frozenset(wanted))
 
 
-def _first(spec: Spec, holder: str | None, epoch: int = 1) -> Fence:
-    mark = spec.effective_from - 60
+def _first(job: Wanted, holder: str | None, epoch: int = 1, mark: int = 0) -> Fence:
+    """The fence of a slot that has none. The first mark is the minute before the job may fire; or,
+    where ZooKeeper has lost the fence, the last minute that the record knows: nothing of the past
+    is done again."""
+    spec = job.spec
+    mark = max(mark, job.begins)
+    epoch = max(epoch, _least_epoch(spec))
     return Fence(spec.incarnation, epoch, holder, spec.revision, state_of(spec), mark)
 
 
-def _next(before: Fence, spec: Spec, holder: str | None) -> Fence:
+def _recorded(job: Wanted, slot: Slot) -> tuple[int, int]:
+    """The newest minutes that the record knows: of this node, else of any, since a place that is
+    new does nothing of what others have done; and of none (`nowhere`)."""
+    newest = max(job.closed.values(), default=0)
+    return job.closed.get(slot.node, newest), job.closed.get("", 0)
+
+
+def _least_epoch(spec: Spec) -> int:
+    """Where epochs begin in a slot that a later revision opens (again): above all that the job can
+    have had in other slots, or before the fence was forgotten. It moves less than once a minute."""
+    return 1 if spec.revision == 1 else spec.effective_from // 60
+
+
+def _next(before: Fence, job: Wanted, holder: str | None, first: int) -> Fence:
+    spec = job.spec
     if before.incarnation != spec.incarnation:
         # A restored database gave this id to another job: what ran under the old one is fenced.
-        return _first(spec, holder, before.epoch + 1)
-    if before.state == REMOVED and before.revision >= spec.revision:
-        # Removed by the API, at a revision that the leader has not read yet.
-        return replace(before, epoch=before.epoch + (before.holder is not None), holder=None)
+        return _first(job, holder, before.epoch + 1)
     epoch = before.epoch + (before.holder != holder)
-    state = state_of(spec)
-    return replace(before, epoch=epoch, holder=holder, revision=spec.revision, state=state)
+    mark = before.mark if before.holder else max(before.mark, first)
+    if not job.is_behind(before):
+        if before.state == REMOVED:
+            # The job did not stand on this slot for a while (on one worker, on all, on one again).
+            epoch = max(epoch, _least_epoch(spec))
+            mark = max(mark, spec.effective_from - 60)
+        return replace(
+            before,
+            epoch=epoch,
+            holder=holder,
+            revision=spec.revision,
+            state=state_of(spec),
+            mark=mark,
+        )
+    # What the API has written stands. The worker launches nothing by the spec that it gets now.
+    if before.state == REMOVED:
+        return replace(before, epoch=before.epoch + (before.holder is not None), holder=None)
+    return replace(before, epoch=epoch, holder=holder, mark=mark)
 
 
-def _removal(slot: Slot, known: Known | None, assigned: set[tuple[str, int]]) -> Change | None:
+def _removal(slot: Slot, known: Known | None, assigned: set[tuple[str, Edition]]) -> Change | None:
     if known is None:
         return None
     before = known.fence
@@ -114,7 +173,7 @@ def _removal(slot: Slot, known: Known | None, assigned: set[tuple[str, int]]) ->
         return None
     operations: tuple[Operation, ...] = (
         Set(paths.fence(slot), fence.encode(), known.version),
-        *(Delete(paths.assignment(w, slot, r)) for w, r in sorted(assigned)),
+        *(Delete(paths.assignment(w, slot, e)) for w, e in sorted(assigned)),
     )
     return Change(slot, operations, known, fence, frozenset())
 
@@ -141,7 +200,7 @@ def apply(
     for change, outcome in zip(ready, outcomes, strict=True):
         if isinstance(outcome, CoordinatorError):
             log.info("job=%s is decided again: %s", change.slot, outcome)
-            reread(coordinator, view, change.slot)
+            refresh(coordinator, view, change.slot)
             continue
         _note(view, change, outcome[1])
         done.append(change.slot)
@@ -187,7 +246,7 @@ def _set_access(coordinator: Coordinator, view: View, slot: Slot, access: Access
         coordinator.set_access(paths.fence(slot), access, known.access_version)
     except (NoNode, BadVersion) as error:
         log.info("job=%s its fence is read again: %s", slot, error)
-        reread(coordinator, view, slot)
+        refresh(coordinator, view, slot)
         return False
     view.fences[slot] = replace(known, access_version=known.access_version + 1)
     return True

@@ -9,7 +9,7 @@ that finds the claim and goes on (P4, P6, P12, P14).
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -27,10 +27,9 @@ from dcron_common.coordinator.contract import (
     Set,
     shared_with,
 )
-from dcron_common.errors import ConnectionLost, CoordinatorError, DatabaseUnavailable
+from dcron_common.errors import ConnectionLost, CoordinatorError, DatabaseUnavailable, NoNode
 from dcron_common.job import Concurrency
-from dcron_common.paths import Slot
-from dcron_common.protocol import Claim, Result, Task
+from dcron_common.protocol import Claim, Kill, Result, Task
 from dcron_common.run import RunRecord, RunState, Trigger
 
 log = logging.getLogger(__name__)
@@ -74,7 +73,7 @@ class Closing:
             self.trouble = error
         except CoordinatorError as error:
             log.info("job=%s key=%s is closed later: %s", name.slot, name.key, error)
-        except Exception:
+        except Exception:  # whatever is wrong is wrong with this item alone (P13)
             log.exception(
                 "job=%s key=%s of worker=%s is set aside", name.slot, name.key, name.worker
             )
@@ -85,18 +84,29 @@ class Closing:
         released = claim.result is not None or claim.not_before is not None
         if not released and not lost:
             return  # its process may be alive: it is its worker's until it has ended
-        if lost and self._coordinator.exists(paths.worker(name.worker)) is not None:
+        if lost and self._coordinator.exists(paths.registration(name.worker)) is not None:
             return  # it is back: it may go on with what it has
         known = reread(self._coordinator, self._view, name.slot)
         if known is not None and known.fence.holder == name.worker and not lost:
             return  # it has become the holder again
-        task = self._task(name, claim, known)
+        # After the fence: whoever asks for the run's end writes it.
+        kill = self._kill(name, claim)
+        task = None if kill else self._task(name, claim, known)
         if task is not None:
             self._hand_on(name, node, known, task)
         elif claim.result is not None:
             self._remove(name, node, claim, known)
-        elif not self._goes_on(name, claim):
-            self._end(name, node, claim, known)
+        elif kill is not None or not self._goes_on(name, claim):
+            self._end(name, node, claim, known, kill)
+
+    def _kill(self, name: Name, claim: Claim) -> Kill | None:
+        """Whether somebody asked for the end of this run, and its worker has not heeded it."""
+        try:
+            node = self._coordinator.get(paths.kill(name.worker, name.slot, name.key))
+        except NoNode:
+            return None
+        kill = Kill.decode(node.data)
+        return kill if kill.means(claim.run_id, claim.ended) else None
 
     def _goes_on(self, name: Name, claim: Claim) -> bool:
         """Whether it will be a task as soon as there is a worker for it."""
@@ -105,7 +115,7 @@ class Closing:
     def _next(self, name: Name, claim: Claim) -> float | None:
         """When the run's next attempt may start, None if there is none."""
         job = self._view.jobs.get(name.slot.job_id)
-        if job is None or job.removed or name.slot.node:
+        if job is None or job.removed or name.slot.node or not job.wants(name.slot):
             return None  # what runs on every node is not taken over by another
         if claim.closed:
             return None
@@ -125,6 +135,9 @@ class Closing:
             "not_before": start_at,
             "passed_over": claim.passed_over,
             "passed_reason": claim.passed_reason,
+            "arguments": claim.arguments,
+            "run_as": claim.run_as,
+            "secrets": claim.secrets,
         }
         if claim.result is None and claim.not_before is not None:
             return Task(
@@ -181,19 +194,27 @@ class Closing:
             fence.holder,
         )
 
-    def _end(self, name: Name, node: Node, claim: Claim, known: Known | None) -> None:
+    def _end(
+        self, name: Name, node: Node, claim: Claim, known: Known | None, kill: Kill | None
+    ) -> None:
         """Close it for good, in the claim; the next scan records and removes it."""
-        if claim.not_before is not None:
+        last = claim.ended[-1] if claim.ended else None
+        if kill is not None:
+            closed = replace(claim, not_before=None, result=self._killed(name, claim, kill))
+        elif name.slot.node:
+            closed = replace(claim, not_before=None, result=self._given_up(name, claim))
+        elif claim.not_before is not None and last is not None:
             # The attempt before has its end already; this one will never begin.
-            last = claim.ended[-1] if claim.ended else None
-            result = last.result if last else self._lost(name)
-            closed = replace(claim, not_before=None, result=result)
-            if last is not None:
-                closed = replace(
-                    closed, run_id=last.run_id, attempt=last.attempt, trigger=last.trigger
-                )
+            closed = replace(
+                claim,
+                not_before=None,
+                result=last.result,
+                run_id=last.run_id,
+                attempt=last.attempt,
+                trigger=last.trigger,
+            )
         else:
-            closed = replace(claim, result=self._lost(name))
+            closed = replace(claim, not_before=None, result=self._lost(name))
         self._commit(
             name,
             [
@@ -203,6 +224,21 @@ class Closing:
             ],
         )
         log.warning("job=%s key=%s of worker=%s is closed", name.slot, name.key, name.worker)
+
+    def _given_up(self, name: Name, claim: Claim) -> Result:
+        """The end of a run of a job on all, which no other worker takes over. An attempt that
+        waited has a row of its own: that of the one before is written."""
+        why = f"no attempt follows: worker {name.worker}, which alone could make it, was away"
+        lost = self._lost(name)
+        begun = claim.not_before is None
+        return replace(lost, reason=f"{lost.reason}; {why}" if begun else f"not started, and {why}")
+
+    def _killed(self, name: Name, claim: Claim, kill: Kill) -> Result:
+        """The end that was asked for, where the worker cannot say any more how it came."""
+        reason = kill.reason
+        if claim.not_before is None:
+            reason += f"; {self._lost(name).reason}"
+        return Result(RunState.KILLED, None, self._now, reason=reason)
 
     def _remove(self, name: Name, node: Node, claim: Claim, known: Known | None) -> None:
         self._record(records.rows(name.slot, name.key, claim))
@@ -244,7 +280,7 @@ class Closing:
         job = self._view.jobs.get(name.slot.job_id)
         if known is None or known.fence.state == "removed" or job is None or job.removed:
             task = Task.decode(node.data)
-            self._record(records.of_task(name.slot, name.key, task))
+            self._record(records.of_task(name.slot, name.key, task, self._now))
             self._commit(name, [*_freed(name, known), Delete(path, node.stat.version)])
             return
         holder = known.fence.holder
@@ -254,39 +290,25 @@ class Closing:
         access = shared_with(holder, "r")
         self._commit(
             name,
-            [Delete(path, node.stat.version), Create(goal, node.data, access=access)],
+            [
+                # Whoever asks for the run's end meanwhile writes the fence too, and looks again.
+                Set(paths.fence(name.slot), known.fence.encode(), known.version),
+                Delete(path, node.stat.version),
+                Create(goal, node.data, access=access),
+                *self._request_moved(name, holder),
+            ],
         )
 
-    # -- what no claim explains
-
-    def free(self, suspects: Mapping[Slot, Known], names: Sequence[Name]) -> None:
-        """Free slots whose fence names an active run that is neither a claim nor a task.
-
-        Nothing should make one; if something does, the job must not be skipped for ever.
-        `suspects` were read before `names`, and every step of a run writes the fence: one that
-        has begun since makes the version check fail.
-        """
-        there = {(name.slot, name.key) for name in names}
-        slots = [s for s, known in suspects.items() if (s, known.fence.active) not in there]
-        nodes = self._coordinator.get_many([paths.fence(slot) for slot in slots])
-        for slot, node in zip(slots, nodes, strict=True):
-            known, active = suspects[slot], suspects[slot].fence.active
-            if node is None or node.stat.version != known.version:
-                if node is not None:  # its run has ended since: the view was behind
-                    reread(self._coordinator, self._view, slot)
-                continue
-            fence = replace(known.fence, active=None)
-            try:
-                self._coordinator.commit(
-                    [self._proof, Set(paths.fence(slot), fence.encode(), known.version)]
-                )
-            except ConnectionLost:
-                raise
-            except CoordinatorError as error:
-                log.info("job=%s was not free: %s", slot, error)
-            else:
-                log.error("job=%s was held by key=%s, of which nothing is left", slot, active)
-            reread(self._coordinator, self._view, slot)
+    def _request_moved(self, name: Name, holder: str) -> list[Operation]:
+        """A request to end what a task asks for goes with it."""
+        path = paths.kill(name.worker, name.slot, name.key)
+        try:
+            node = self._coordinator.get(path)
+        except NoNode:
+            return []
+        goal = paths.kill(holder, name.slot, name.key)
+        access = shared_with(holder, "r")
+        return [Delete(path, node.stat.version), Create(goal, node.data, access=access)]
 
 
 def _path(name: Name) -> str:

@@ -11,9 +11,11 @@ one of its own session before it makes another.
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from contextlib import suppress
 
 from dcron_common import paths
+from dcron_common.clock import offset
 from dcron_common.coordinator.contract import Check, Coordinator
 from dcron_common.errors import CoordinatorError, NoNode
 
@@ -57,6 +59,18 @@ class Election:
         if self._epoch is None:
             raise NoNode("this manager does not lead")
         return Check(paths.EPOCH, self._epoch)
+
+    def clock_offset(self, wall: Callable[[], float]) -> float | None:
+        """Seconds that the clock `wall` is ahead of the coordination service's, at least; None if
+        they are one clock, or this is no candidate. One write to our own candidacy."""
+        if self._node is None:
+            return None
+        sent = wall()
+        try:
+            stat = self._coordinator.set(f"{paths.ELECTION}/{self._node}", self._name.encode())
+        except NoNode:
+            return None
+        return None if stat.modified_at is None else offset(sent, stat.modified_at, wall())
 
     def step_down(self) -> None:
         """Leave at once, so that another leads without waiting for the session."""

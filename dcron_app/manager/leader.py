@@ -10,28 +10,33 @@ write it does later. Nothing is half done, since each slot's change is one trans
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 
-from dcron_app.manager import assigner
+from dcron_app.manager import reading, restored
 from dcron_app.manager import view as views
-from dcron_app.manager.accounting import account
+from dcron_app.manager.accounting import Accounting
+from dcron_app.manager.ahead import set_back
 from dcron_app.manager.closing import Closing
 from dcron_app.manager.election import Election
+from dcron_app.manager.followed import Followed
+from dcron_app.manager.leftovers import clear_requests, forget_removed, free
+from dcron_app.manager.nowhere import Nowhere
 from dcron_app.manager.placing import Placing
-from dcron_app.manager.view import View, Wanted
+from dcron_app.manager.retention import Retention
+from dcron_app.manager.sealing import Sealing
+from dcron_app.manager.settling import settle
+from dcron_app.manager.view import View
 from dcron_common import paths, timing
 from dcron_common.clock import Clock
-from dcron_common.coordinator.contract import Coordinator, Delete, shared_with
-from dcron_common.db import jobs, runs, workers
+from dcron_common.coordinator.contract import Check, Coordinator, Delete, shared_with
+from dcron_common.db import runs, workers
 from dcron_common.db.connection import Database
-from dcron_common.db.jobs import JobRow
 from dcron_common.errors import DatabaseUnavailable
 from dcron_common.ids import ulid
 from dcron_common.run import RunRecord
 
 log = logging.getLogger(__name__)
 
-PAGE = 1000  # jobs of one read
 SEEN = 5.0  # seconds between two writes of the table of workers
 
 
@@ -39,43 +44,70 @@ class Leader:
     """One manager's work while it leads."""
 
     def __init__(
-        self, coordinator: Coordinator, database: Database, election: Election, clock: Clock
+        self,
+        coordinator: Coordinator,
+        database: Database,
+        election: Election,
+        clock: Clock,
+        sealing: Sealing,
+        retention: Retention | None = None,
     ) -> None:
         self._coordinator = coordinator
         self._database = database
         self._election = election
         self._clock = clock
+        self._proof: Check | None = None
         self._view: View | None = None
         self._compare_at = 0.0
         self._scan_at = 0.0
         self._seen_at = 0.0
         self._admitted: set[str] = set()
-        self._placing = Placing(coordinator, election)
+        self._nowhere = Nowhere(database)
+        self._followed = Followed(coordinator, database)
+        self._placing = Placing(coordinator, election, clock)
+        self._sealing = sealing
+        self._retention = retention
         self._places_due = True
         self._trouble: DatabaseUnavailable | None = None
+        self._records = False  # whether the database took the last thing that it was given
+        self._clock_wrong = False
 
     def step(self) -> bool:
         """One pass; whether this manager leads. DatabaseUnavailable: all was done but what needs
         the database."""
         if not self._election.leads():
             self._view = None
+            if self._retention is not None:
+                self._retention.rest()
             return False
+        if self._election.proof != self._proof:
+            # Others may have led in between, even where this manager never saw it.
+            self._proof = self._election.proof
+            self._view = None
+            self._admitted.clear()
+            self._nowhere = Nowhere(self._database)
+            self._sealing.forget()
         self._trouble = None
         now = self._clock.boot()
         view = self._compared(now)
-        self._see_workers(view)
-        if self._placing.place(view):
-            self._places_due = True
+        seen = self._see_workers(view)
+        self._place(view)
         if now >= self._scan_at:
             self._scan_at = now + timing.SCAN
-            self._scan(view, now)
+            self._scan(view, seen)
         # Last, since a database that is away takes its time to say so.
         self._unless_away(lambda: self._read_inbox(view))
+        self._unless_away(lambda: self._open_new(view))
+        self._unless_away(lambda: self._sealing.look(view, now))
         if self._places_due:
             self._unless_away(lambda: self._record_places(view))
         self._unless_away(lambda: self._record_workers(view, now))
+        proof = self._election.proof
+        self._unless_away(lambda: self._followed.clear(view, proof, now, self._clock.wall()))
         if self._trouble is not None:
             raise self._trouble
+        if self._retention is not None:
+            self._retention.lead(view)
         return True
 
     def _unless_away(self, work: Callable[[], None]) -> None:
@@ -84,6 +116,12 @@ class Leader:
             work()
         except DatabaseUnavailable as error:
             self._trouble = error
+            self._records = False
+
+    def _place(self, view: View) -> None:
+        if self._placing.place(view):
+            self._places_due = True
+            self._sealing.placed()
 
     # -- reading
 
@@ -105,54 +143,48 @@ class Leader:
         return self._view
 
     def _load(self, view: View) -> None:
-        """Read fences and assignments, then the jobs: all that are live, and each other that has
-        a fence. Causally: a server that lags behind may lack a job, or still have one whose fence
-        is forgotten by now."""
-        self._coordinator.sync()
         self._placing.look_again()
-        view.fences = views.read_fences(self._coordinator)
-        view.assigned = views.read_assigned(self._coordinator)
-        view.aside.clear()
-        last, found, places = 0, dict[int, Wanted](), dict[int, str | None]()
-        while page := jobs.jobs_after(self._database, last, PAGE, live=True, causal=True):
-            for row in page:
-                found[row.id] = _wanted(row)
-                places[row.id] = row.worker
-            last = page[-1].id
-        view.jobs, view.places = found, places
-        unknown = {slot.job_id for slot in view.fences} - found.keys()
-        self._read_jobs(view, unknown)
-        view.drained = workers.drained(self._database)
+        self._sealing.forget()
+        reading.load(self._coordinator, self._database, view)
         # After the jobs: a one-shot whose row says that it is over may have a run that is not.
         self._read_names(view)
+        # It writes: a record that can only be read must not keep a leader from its work.
+        self._unless_away(lambda: self._look_for_a_backup(view))
 
-    def _read_jobs(self, view: View, wanted: Iterable[int]) -> None:
-        ids = sorted(wanted)
-        for start in range(0, len(ids), PAGE):
-            rows = jobs.get_jobs(self._database, ids[start : start + PAGE], causal=True)
-            for row in rows.values():
-                view.jobs[row.id] = _wanted(row)
-                view.places[row.id] = row.worker
+    def _look_for_a_backup(self, view: View) -> None:
+        wall = self._clock.wall()
+        restored.look(self._coordinator, self._database, view, self._election.proof, wall)
 
-    def _see_workers(self, view: View) -> None:
+    def _see_workers(self, view: View) -> float:
+        """Read who is there; when that was, in boot seconds: later than what it says (P4)."""
         before = view.workers
         view.workers = views.read_workers(self._coordinator)
+        seen = self._clock.boot()
+        for name in view.workers:
+            view.absent_since.pop(name, None)
         for name in view.workers.keys() - self._admitted:
             self._admit(name)
         for name in before.keys() - view.workers.keys():
+            self._admitted.discard(name)  # it may be forgotten meanwhile, with its places
             log.warning("worker=%s is gone: its jobs move", name)
+            view.absent_since.setdefault(name, seen)
+        return seen
 
     def _record_workers(self, view: View, now: float) -> None:
         if now >= self._seen_at:
             self._seen_at = now + SEEN
             workers.save_seen(self._database, view.workers, self._clock.wall())
-            view.drained = workers.drained(self._database)
+            self._records = True
+            view.said = workers.settings(self._database)
 
     def _admit(self, name: str) -> None:
-        """Give a worker its places: what is below them is its own and nobody else's."""
-        self._coordinator.ensure(paths.assignments(name), shared_with(name, "r"))
+        """Give a worker its places: what is below them is its own and nobody else's. That of its
+        assignments comes last: a worker takes it for the sign that all are there."""
         self._coordinator.ensure(paths.tasks(name), shared_with(name, "rd"))
+        self._coordinator.ensure(paths.kills(name), shared_with(name, "rd"))
+        self._coordinator.ensure(paths.follows(name), shared_with(name, "rd"))
         self._coordinator.ensure(paths.runs(name), shared_with(name, "rcd"))
+        self._coordinator.ensure(paths.assignments(name), shared_with(name, "r"))
         self._admitted.add(name)
         log.info("worker=%s is online", name)
 
@@ -161,13 +193,20 @@ class Leader:
         names = self._coordinator.children(paths.INBOX)
         if not names:
             return
-        self._read_jobs(view, {paths.inbox_job(name) for name in names})
+        ids = {paths.inbox_job(name) for name in names}
+        reading.load_jobs(self._database, view, ids)
         # What was posted after a drain was answered must not go to that worker.
-        view.drained = workers.drained(self._database)
+        view.said = workers.settings(self._database)
         self._placing.look_again()
-        self._placing.place(view)
-        self._places_due = True
+        self._place(view)
         self._coordinator.commit_many([[Delete(f"{paths.INBOX}/{name}")] for name in names])
+
+    def _open_new(self, view: View) -> None:
+        """Read jobs again that have got their first fence, and give them to their workers."""
+        if view.unread:
+            reading.load_jobs(self._database, view, view.unread)
+            self._placing.look_again()
+            self._place(view)
 
     # -- recording where jobs stand
 
@@ -186,11 +225,11 @@ class Leader:
 
     # -- closing
 
-    def _scan(self, view: View, now: float) -> None:
+    def _scan(self, view: View, seen: float) -> None:
+        """`seen`: when the view's workers were read, in boot seconds."""
         suspects = {s: known for s, known in view.fences.items() if known.fence.active is not None}
         names = self._read_names(view)
-        lost = self._lost_workers(view, names, now)
-        self._admitted -= set(lost)
+        lost = self._lost_workers(view, names, seen)
         closing = Closing(
             self._coordinator, view, self._election.proof, self._write, self._clock.wall()
         )
@@ -198,58 +237,62 @@ class Leader:
         closing.close(strays, lost)
         closing.move_tasks([name for name in view.tasks if not _holds(view, name)])
         self._trouble = closing.trouble or self._trouble
-        closing.free(suspects, [*view.claims, *view.tasks])
+        proof = self._election.proof
+        free(self._coordinator, view, proof, suspects, [*view.claims, *view.tasks])
+        clear_requests(self._coordinator, view, proof)
         self._placing.scanned()
         wall = self._clock.wall()
-        account(self._coordinator, view, self._election.proof, lambda: ulid(wall), wall)
-        self._forget_removed(view)
+        if closing.trouble is not None:
+            self._records = False
+        if self._clock_is_right():
+            self._unless_away(
+                lambda: set_back(self._coordinator, self._database, view, proof, wall)
+            )
+            # Each closing makes a claim that only the database can take away. Later one claim
+            # closes what many would now.
+            if self._records:
+                # First: what is closed below is a claim that this scan has not seen.
+                self._unless_away(lambda: settle(self._database, view, wall))
+                Accounting(self._coordinator, view, proof, lambda: ulid(wall), wall).account()
+                self._unless_away(lambda: self._nowhere.account(view, wall))
+                forget_removed(self._coordinator, view, proof, wall)
+
+    def _clock_is_right(self) -> bool:
+        """Whether what is overdue by this clock is overdue (P7)."""
+        off = self._election.clock_offset(self._clock.wall) or 0.0
+        wrong = abs(off) > timing.CLOCK_OFFSET
+        if wrong is not self._clock_wrong:
+            say = log.error if wrong else log.info
+            say("clock offset to ZooKeeper %+.3f s: accounts=%s", off, not wrong)
+        self._clock_wrong = wrong
+        return not wrong
 
     def _read_names(self, view: View) -> list[str]:
         """Look which runs are under way; all workers that ever had one."""
         names = self._coordinator.children(paths.RUNS)
-        # Tasks first: one that is taken in between shows as a claim.
+        # Requests first: what they are about was there before them. Then tasks: one that is taken
+        # in between shows as a claim.
+        view.kills = views.read_names(self._coordinator, names, [paths.kills(n) for n in names])
         view.tasks = views.read_names(self._coordinator, names, [paths.tasks(n) for n in names])
         view.claims = views.read_names(self._coordinator, names, [paths.runs(n) for n in names])
         return names
 
     @staticmethod
-    def _lost_workers(view: View, names: Sequence[str], now: float) -> list[str]:
+    def _lost_workers(view: View, names: Sequence[str], seen: float) -> list[str]:
         """Workers that have been absent for so long that nothing of theirs still runs (P4).
 
-        `now` in boot seconds. Notes since when others are absent.
+        `seen`: as `_scan`. Notes since when others are absent.
         """
-        for name in view.workers:
-            view.absent_since.pop(name, None)
         wait = timing.LEASE + timing.KILL
         return [
             name
             for name in names
-            if name not in view.workers and now - view.absent_since.setdefault(name, now) >= wait
+            if name not in view.workers and seen - view.absent_since.setdefault(name, seen) >= wait
         ]
-
-    def _forget_removed(self, view: View) -> None:
-        """Fences of jobs that are over go once no run of them is left anywhere."""
-        taken = view.open_slots()
-        gone = [s for s, known in view.fences.items() if known.fence.state == assigner.REMOVED]
-        for slot in gone:
-            job = view.jobs.get(slot.job_id)
-            if slot in taken or view.assigned.get(slot) or (job and not job.over):
-                continue
-            version = view.fences[slot].version
-            self._coordinator.commit_many(
-                [[self._election.proof, Delete(paths.fence(slot), version)]]
-            )
-            if views.reread(self._coordinator, view, slot) is None:
-                view.jobs.pop(slot.job_id, None)
 
     def _write(self, rows: Sequence[RunRecord]) -> None:
         if rows:
             runs.record_runs(self._database, rows, self._clock.wall())
-
-
-def _wanted(row: JobRow) -> Wanted:
-    removed = row.removed_at is not None
-    return Wanted(jobs.spec_of(row), over=removed or jobs.has_had_its_time(row), removed=removed)
 
 
 def _holds(view: View, name: views.Name) -> bool:

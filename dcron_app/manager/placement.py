@@ -1,8 +1,8 @@
 """Where slots stand: a pure function of jobs, workers and where they stand now.
 
 Balanced by load over capacity, sticky, with few moves: a slot stays where it is as long as its
-worker may have it; only when the loads differ by more than a tenth are slots moved, and no more
-than needed.
+worker may have it, and can start it or nobody else can; only when the loads differ by more than a
+tenth are slots moved, and no more than needed.
 """
 
 from __future__ import annotations
@@ -18,12 +18,14 @@ SLACK = 0.1  # part of the mean load by which two workers may differ before slot
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """A worker that is online; `open` is false while it is drained."""
+    """A worker that is online; `open` is false while it is drained, `starts` while it has no
+    launcher."""
 
     name: str
     labels: Mapping[str, str]
     capacity: int
     open: bool = True
+    starts: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,13 +64,13 @@ def place(
         if wish.slot.node:
             target = by_name.get(wish.slot.node)
             placed[wish.slot] = wish.slot.node if target and target.open else now
-        elif host is not None and (matches(wish.placement, host) or not wish.movable):
+        elif host is not None and _stays(wish, host):
             placed[wish.slot] = host.name
             load[host.name] += 1
         else:
             homeless.append(wish)
     for wish in homeless:
-        target_name = _least(wish.placement, by_name, load)
+        target_name = _least(wish.placement, by_name, load, present.get(wish.slot))
         placed[wish.slot] = target_name
         if target_name is not None:
             load[target_name] += 1
@@ -76,8 +78,19 @@ def place(
     return placed
 
 
-def _least(placement: Placement, hosts: Mapping[str, Host], load: Mapping[str, int]) -> str | None:
+def _stays(wish: Wish, host: Host) -> bool:
+    return not wish.movable or (host.starts and matches(wish.placement, host))
+
+
+def _least(
+    placement: Placement, hosts: Mapping[str, Host], load: Mapping[str, int], now: str | None
+) -> str | None:
     able = [host for host in hosts.values() if matches(placement, host)]
+    if not any(host.starts for host in able):
+        # Whichever can start again first: to move between such workers helps nobody.
+        able = [host for host in able if host.name == now] or able
+    else:
+        able = [host for host in able if host.starts]
     if not able:
         return None
     return min(able, key=lambda h: ((load[h.name] + 1) / max(h.capacity, 1), h.name)).name
@@ -90,7 +103,7 @@ def _level(
     placed: dict[Slot, str | None],
 ) -> None:
     """Move slots from the fullest to emptier workers until they differ by no more than SLACK."""
-    able = [host for host in hosts.values() if host.open]
+    able = [host for host in hosts.values() if host.open and host.starts]
     if len(able) < 2:
         return
     slack = max(1.0, SLACK * sum(load[h.name] for h in able) / len(able))

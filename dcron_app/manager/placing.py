@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dcron_app.manager import assigner, placement
 from dcron_app.manager.election import Election
 from dcron_app.manager.view import View, Wanted
+from dcron_common.clock import Clock, minute
 from dcron_common.coordinator.contract import Coordinator
 from dcron_common.job import Concurrency
 from dcron_common.paths import Slot
@@ -21,9 +22,10 @@ BATCH = 200  # changes committed before the leader looks up again
 class Placing:
     """Keeps in mind whether a look is due."""
 
-    def __init__(self, coordinator: Coordinator, election: Election) -> None:
+    def __init__(self, coordinator: Coordinator, election: Election, clock: Clock) -> None:
         self._coordinator = coordinator
         self._election = election
+        self._clock = clock
         self._hosts: list[placement.Host] = []
         self._due = True
         self._misplaced = False
@@ -38,10 +40,7 @@ class Placing:
 
     def place(self, view: View) -> bool:
         """Make fences and assignments say what placement decides; whether it looked at all."""
-        hosts = [
-            placement.Host(name, seen.labels, seen.capacity, name not in view.drained)
-            for name, seen in sorted(view.workers.items())
-        ]
+        hosts = [_host(view, name) for name in sorted(view.workers)]
         if not self._due and hosts == self._hosts:
             return False
         self._hosts, self._due = hosts, False
@@ -54,18 +53,43 @@ class Placing:
         wishes = _wishes(view, living, taken, hosts)
         present = {slot: known.fence.holder for slot, known in view.fences.items()}
         placed = placement.place(wishes, hosts, present)
+        changing = _changing_shape(view, living)
         changes: list[assigner.Change] = []
+        standing = {slot.job_id for slot in view.fences if slot.node}
         for slot in placed.keys() | view.fences.keys():
-            change = assigner.change_for(view, slot, living.get(slot.job_id), placed.get(slot))
+            job = living.get(slot.job_id)
+            if slot.job_id in view.unread:
+                continue
+            if slot.job_id in changing and job is not None and job.wants(slot):
+                continue
+            # A worker that joins a job on all does nothing of what was due before it did.
+            first = minute(self._clock.wall()) if slot.node and slot.job_id in standing else 0
+            change = assigner.change_for(view, slot, job, placed.get(slot), first)
             if change is not None:
                 changes.append(change)
+        done = self._write(view, changes)
+        # What failed was read again; where old places were closed the new ones may open.
+        self._due = done < len(changes) or bool(changing and done)
+        beyond = any(job.beyond for job in living.values())  # accounting has to come first
+        self._misplaced = beyond or bool(changing) or _misplaced(wishes, hosts, placed)
+
+    def _write(self, view: View, changes: Sequence[assigner.Change]) -> int:
+        """Commit changes in batches; how many were done."""
         done = 0
         for start in range(0, len(changes), BATCH):
-            batch = changes[start : start + BATCH]
-            proof = self._election.proof
-            done += len(assigner.apply(self._coordinator, view, proof, batch))
-        self._due = done < len(changes)  # what failed was read again
-        self._misplaced = _misplaced(wishes, hosts, placed)
+            batch = list(changes[start : start + BATCH])
+            opened = {change.slot for change in batch if change.opens}
+            written = assigner.apply(self._coordinator, view, self._election.proof, batch)
+            view.unread |= {slot.job_id for slot in written if slot in opened}
+            done += len(written)
+        return done
+
+
+def _host(view: View, name: str) -> placement.Host:
+    """A worker as placement sees it: with its own labels, and what people lay over them."""
+    seen, said = view.workers[name], view.said
+    labels = {**seen.labels, **said.labels.get(name, {})}
+    return placement.Host(name, labels, seen.capacity, name not in said.drained, seen.can_start)
 
 
 def _living(view: View, taken: set[Slot]) -> dict[int, Wanted]:
@@ -78,12 +102,26 @@ def _living(view: View, taken: set[Slot]) -> dict[int, Wanted]:
     }
 
 
+def _changing_shape(view: View, living: Mapping[int, Wanted]) -> set[int]:
+    """Jobs that forbid overlap, and go from one worker to all or back: a new place opens when the
+    old ones are closed and the last run in them is over."""
+    found: set[int] = set()
+    for slot, known in view.fences.items():
+        job = living.get(slot.job_id)
+        if job is None or job.wants(slot) or job.spec.concurrency is Concurrency.ALLOW:
+            continue
+        if known.fence.state != assigner.REMOVED or known.fence.active is not None:
+            found.add(slot.job_id)
+    return found
+
+
 def _wishes(
     view: View, living: Mapping[int, Wanted], taken: set[Slot], hosts: Sequence[placement.Host]
 ) -> list[placement.Wish]:
     away: dict[int, list[Slot]] = {}
     for slot in view.fences:
-        if slot.node and slot.node not in view.workers:
+        # One that was drained before or since has given its places up, and can be forgotten.
+        if slot.node and slot.node not in view.workers and slot.node not in view.said.drained:
             away.setdefault(slot.job_id, []).append(slot)
     wishes: list[placement.Wish] = []
     for job_id, job in living.items():
@@ -107,6 +145,6 @@ def _misplaced(
         if wish.movable or wish.slot.node:
             continue
         host = by_name.get(placed.get(wish.slot) or "")
-        if host is None or not placement.matches(wish.placement, host):
+        if host is None or not (host.starts and placement.matches(wish.placement, host)):
             return True
     return False

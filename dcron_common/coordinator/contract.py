@@ -41,7 +41,9 @@ def shared_with(worker: str, rights: str) -> Access:
 @dataclass(frozen=True, slots=True)
 class Stat:
     """What the service knows of a node. `ephemeral_owner` is 0 for a persistent node;
-    `access_version` is that of the access list, `version` that of the data."""
+    `access_version` is that of the access list, `version` that of the data. `modified_at`: when
+    the data was last written, in epoch seconds by the service's own clock; None where that is
+    the client's as well."""
 
     version: int
     ephemeral_owner: int
@@ -49,6 +51,7 @@ class Stat:
     modified_zxid: int
     children: int
     access_version: int
+    modified_at: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

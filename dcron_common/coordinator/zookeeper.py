@@ -45,6 +45,7 @@ from dcron_common.coordinator.zookeeper_map import (
     results_of,
     stat_of,
 )
+from dcron_common.coordinator.zookeeper_reads import READS, MultiRead
 from dcron_common.coordinator.zookeeper_tls import Handler, Tls, tls_of
 from dcron_common.coordinator.zookeeper_watch import ChildrenWatch
 from dcron_common.errors import ConnectionLost, CoordinatorError, NoNode, SessionExpired
@@ -172,11 +173,17 @@ class ZooKeeperCoordinator(Coordinator):
         return Node(data, stat_of(stat))
 
     def get_many(self, paths: Sequence[str]) -> list[Node | None]:
-        answers = self._ask_many([self._sender(self._client.get_async, path) for path in paths])
-        return [
-            None if found is None else Node(found[0], stat_of(found[1]))
-            for found in self._existing(paths, answers)
-        ]
+        batches = [paths[i : i + READS] for i in range(0, len(paths), READS)]
+        answers = self._ask_many([self._sender(self._send_reads, batch) for batch in batches])
+        each: list[Any] = []
+        for batch, answer in zip(batches, answers, strict=True):
+            each += [answer] * len(batch) if isinstance(answer, Exception) else answer
+        return self._existing(paths, each)
+
+    def _send_reads(self, paths: Sequence[str]) -> Any:
+        answer = self._client.handler.async_result()
+        self._client._call(MultiRead(paths), answer)
+        return answer
 
     def exists(self, path: str) -> Stat | None:
         check_path(path)

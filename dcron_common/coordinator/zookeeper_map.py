@@ -100,6 +100,7 @@ def stat_of(stat: Any) -> Stat:
         modified_zxid=stat.mzxid,
         children=stat.numChildren,
         access_version=stat.aversion,
+        modified_at=stat.mtime / 1000,
     )
 
 

@@ -1,11 +1,81 @@
-"""Who did what: rows that are only ever added, in the transaction of the change itself."""
+"""Who did what: rows that are only ever added, in the transaction of the change itself.
+
+Nothing here changes or removes one, and in the cluster the account of API and manager could not
+(roles/mysql). No row holds a password or a token.
+"""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
+from dcron_common.db.connection import Database
 from dcron_common.db.models import Audit
+
+
+@dataclass(frozen=True, slots=True)
+class AuditRow:
+    """`at`: epoch seconds. `before`, `after`: what changed, or all of what was made."""
+
+    id: int
+    at: float
+    user: str
+    action: str
+    object_type: str
+    object_id: str
+    before: dict[str, Any] | None
+    after: dict[str, Any] | None
+
+
+def page(
+    database: Database,
+    limit: int,
+    exact: Mapping[str, str],
+    *,
+    before: int | None = None,
+    since: float | None = None,
+    until: float | None = None,
+) -> list[AuditRow]:
+    """The newest rows first: at most `limit`, of ids below `before`, of since <= at < until, whose
+    columns have the values of `exact`."""
+    query: Any = Audit.select().order_by(Audit.id.desc()).limit(limit)
+    for name, value in exact.items():
+        query = query.where(getattr(Audit, name) == value)
+    if before is not None:
+        query = query.where(Audit.id < before)
+    if since is not None:
+        query = query.where(Audit.at >= since)
+    if until is not None:
+        query = query.where(Audit.at < until)
+    return [_row(*values) for values in database.read(lambda: list(query.clone().tuples()))]
+
+
+def _row(
+    number: int,
+    at: float,
+    user: str,
+    action: str,
+    kind: str,
+    name: str,
+    before: str | None,
+    after: str | None,
+) -> AuditRow:
+    then = None if before is None else json.loads(before)
+    return AuditRow(
+        number, at, user, action, kind, name, then, None if after is None else json.loads(after)
+    )
+
+
+def note(
+    database: Database, at: float, user: str, action: str, job_id: int, after: dict[str, Any]
+) -> None:
+    """Write what somebody asks for that changes no row, in a transaction of its own. It may be
+    written twice where the connection is lost in the commit."""
+    database.transaction(
+        lambda: add(at, user, action, "job", str(job_id), after=after), idempotent=True
+    )
 
 
 def add(

@@ -25,6 +25,7 @@ import pymysql
 log = logging.getLogger(__name__)
 
 DEFAULT_PORT = 3306
+CONNECT = 3.0  # seconds for each step of making a connection
 # Lock conflicts and certification failures: the whole transaction was undone, do it again.
 # 1213 deadlock, 1205 lock wait timeout.
 CONTENDED = frozenset({1213, 1205})
@@ -114,6 +115,10 @@ class _Connection(pymysql.connections.Connection):
 
     longest: int | None = None
 
+    def be_patient(self, seconds: float) -> None:
+        """Let statements take this long from now on."""
+        self._read_timeout = self._write_timeout = seconds
+
     def query(self, sql: str | bytes, unbuffered: bool = False) -> Any:
         data = sql.encode(self.encoding, "surrogateescape") if isinstance(sql, str) else sql
         if self.longest is not None and len(data) > self.longest:
@@ -139,6 +144,7 @@ class MariaDb(peewee.MySQLDatabase):
         ca: Path | None,
         answer_timeout: float,
     ) -> None:
+        self._answer_timeout = answer_timeout
         self._hosts = [_host_and_port(host) for host in hosts]
         self.galera = False
         options: dict[str, Any] = {"user": user, "password": password}
@@ -147,7 +153,7 @@ class MariaDb(peewee.MySQLDatabase):
         super().__init__(
             name,
             autoconnect=False,
-            connect_timeout=3,
+            connect_timeout=CONNECT,
             read_timeout=answer_timeout,
             write_timeout=answer_timeout,
             init_command="SET SESSION time_zone='+00:00', tx_isolation='READ-COMMITTED'",
@@ -172,8 +178,11 @@ class MariaDb(peewee.MySQLDatabase):
         raise problem
 
     def _connect_to(self, host: str, port: int) -> Any:
+        # A server that takes the connection and then says nothing must not cost more than one
+        # that cannot be reached: the longer patience is for statements.
+        params = {**self.connect_params, "read_timeout": CONNECT, "write_timeout": CONNECT}
         connection = _Connection(
-            database=self.database, host=host, port=port, autocommit=True, **self.connect_params
+            database=self.database, host=host, port=port, autocommit=True, **params
         )
         try:
             with connection.cursor() as cursor:
@@ -182,6 +191,7 @@ class MariaDb(peewee.MySQLDatabase):
                 (largest,) = cursor.fetchone() or (None,)
                 connection.longest = None if largest is None else largest - _COMMAND_BYTES
                 self.galera = _is_galera(cursor)
+            connection.be_patient(self._answer_timeout)
         except BaseException:
             connection.close()
             raise

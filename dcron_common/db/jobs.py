@@ -7,20 +7,18 @@ in `spec`, a JSON object. Instants are epoch seconds. Errors: those of connectio
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from peewee import IntegrityError, fn
+from peewee import IntegrityError
 
 from dcron_common.clock import minute
-from dcron_common.db import audit
+from dcron_common.db import audit, job_secrets, lookups
 from dcron_common.db.connection import Database
-from dcron_common.db.models import Job, JobRevision, Run
+from dcron_common.db.models import Job, JobRevision
 from dcron_common.errors import Conflict
 from dcron_common.job import Spec, Status
-from dcron_common.ledger import Span
-from dcron_common.run import RunRecord, RunState, Trigger
 
 PAGE = 500
 
@@ -75,7 +73,6 @@ class JobRow:
 
 
 _ROW = [getattr(Job, item.name) for item in fields(JobRow)]
-_RECORD = [getattr(Run, item.name) for item in fields(RunRecord)]
 
 
 def spec_of(row: JobRow) -> Spec:
@@ -98,65 +95,96 @@ def first_minute(now: float) -> int:
     return minute(now) + 60
 
 
-def insert_job(database: Database, new: NewJob, now: float, actor: str) -> JobRow:
-    """Write a job, its history and the audit's row; Conflict if a live job has its name.
+def insert_job(
+    database: Database,
+    new: NewJob,
+    now: float,
+    actor: str,
+    *,
+    along: Callable[[JobRow], None] | None = None,
+) -> JobRow:
+    """Write a job, its history and the audit's row; Conflict if a live job has its name, or a
+    secret that it names is gone.
 
-    Sure even after a connection lost in the commit: the incarnation is looked for.
+    Sure even after a connection lost in the commit: the incarnation is looked for. `along` is
+    called in the same transaction; what it raises undoes all.
     """
 
     def work() -> JobRow:
-        there = _rows(Job.incarnation == new.spec.incarnation)
-        return there[0] if there else _insert(new, now, actor)
+        there = rows_where(Job.incarnation == new.spec.incarnation)
+        if there:
+            return there[0]
+        row = _insert(new, now, actor)
+        if along is not None:
+            along(row)
+        return row
 
     return database.transaction(work, idempotent=True)
 
 
-def _insert(new: NewJob, now: float, actor: str) -> JobRow:
-    spec = new.spec
-    effective_from = first_minute(now)
-    values = _values(spec) | {
+def by_name(database: Database, name: str) -> JobRow | None:
+    """The live job of this name."""
+    rows = database.read(lambda: rows_where(Job.live_name == name))
+    return rows[0] if rows else None
+
+
+def taken(name: str | None) -> Conflict:
+    """What is raised where another live job has the name."""
+    return Conflict(f"the name {name!r} is taken by another job")
+
+
+def first_values(new: NewJob, now: float) -> dict[str, Any]:
+    """The columns of a job that is made at `now`."""
+    return columns_of(new.spec) | {
         "revision": 1,
-        "effective_from": effective_from,
-        "live_name": spec.name,
-        "labels": _json(new.labels),
+        "effective_from": first_minute(now),
+        "live_name": new.spec.name,
+        "labels": as_json(new.labels),
         "owner": new.owner,
         "team": new.team,
         "created_at": now,
         "updated_at": now,
     }
+
+
+def _insert(new: NewJob, now: float, actor: str) -> JobRow:
+    spec, values = new.spec, first_values(new, now)
     try:
         job_id = int(Job.insert(values).execute())
     except IntegrityError as error:
         # Or a commit in doubt has come through in the meantime.
-        if there := _rows(Job.incarnation == spec.incarnation):
+        if there := rows_where(Job.incarnation == spec.incarnation):
             return there[0]
-        raise Conflict(f"the name {spec.name!r} is taken by another job") from error
+        raise taken(spec.name) from error
     JobRevision.insert(
         job_id=job_id,
         revision=1,
         schedule=spec.schedule,
         timezone=spec.timezone,
         state="paused" if spec.paused else "active",
-        valid_from=effective_from,
+        valid_from=values["effective_from"],
     ).execute()
-    row = _rows(Job.id == job_id)[0]
-    audit.add(now, actor, "create", "job", str(job_id), after=_audited(row))
+    job_secrets.write(job_id, (), spec.secrets)
+    lookups.describe(job_id)
+    row = rows_where(Job.id == job_id)[0]
+    audit.add(now, actor, "create", "job", str(job_id), after=audited(row))
     return row
 
 
-def _values(spec: Spec) -> dict[str, Any]:
+def columns_of(spec: Spec) -> dict[str, Any]:
     """The columns of a spec; enumerations as their words."""
     whole = asdict(spec)
-    whole.pop("job_id")
+    for name in ("job_id", "earlier"):
+        whole.pop(name)
     columns = {name: whole.pop(name) for name in _COLUMNS}
-    return {**columns, "type": spec.type.value, "spec": _json(whole)}
+    return {**columns, "type": spec.type.value, "spec": as_json(whole)}
 
 
-def _json(value: object) -> str:
+def as_json(value: object) -> str:
     return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
 
 
-def _audited(row: JobRow) -> dict[str, Any]:
+def audited(row: JobRow) -> dict[str, Any]:
     """What the audit keeps of a job: the names of environment variables, not their values."""
     values = asdict(row)
     rest = json.loads(values.pop("spec"))
@@ -164,35 +192,42 @@ def _audited(row: JobRow) -> dict[str, Any]:
     return {**values, **rest, "labels": json.loads(row.labels)}
 
 
-def remove_job(database: Database, job_id: int, now: float, actor: str) -> tuple[JobRow, bool]:
+def remove_job(
+    database: Database, job_id: int, now: float, actor: str, *, revision: int | None = None
+) -> tuple[JobRow, bool]:
     """Take a job out of the schedule for good; its row and whether this call did it.
 
-    The row stays readable, its revision is raised, its name is free again. KeyError: no such job.
+    The row stays readable, its revision is raised, its name is free again. `revision`: only if it
+    is at this one. KeyError: no such job.
     """
 
     def work() -> tuple[JobRow, bool]:
-        changed = _mark_removed(job_id, now)
-        rows = _rows(Job.id == job_id)
-        if not rows:
+        before = rows_where(Job.id == job_id)
+        if not before:
             raise KeyError(job_id)
+        changed = _mark_removed(job_id, now, revision)
         if changed:
-            audit.add(now, actor, "delete", "job", str(job_id), before=_audited(rows[0]))
-        return rows[0], changed
+            audit.add(now, actor, "delete", "job", str(job_id), before=audited(before[0]))
+        return rows_where(Job.id == job_id)[0], changed
 
     return database.transaction(work, idempotent=True)
 
 
-def _mark_removed(job_id: int, now: float) -> bool:
+def _mark_removed(job_id: int, now: float, revision: int | None) -> bool:
+    condition = (Job.id == job_id) & Job.removed_at.is_null()
+    if revision is not None:
+        condition &= Job.revision == revision
     changed = (
         Job.update(
             removed_at=now,
+            unsettled=True,
             updated_at=now,
             status=Status.FINISHED.value,
             live_name=None,
             worker=None,
             revision=Job.revision + 1,
         )
-        .where(Job.id == job_id, Job.removed_at.is_null())
+        .where(condition)
         .execute()
     )
     if changed:
@@ -200,12 +235,13 @@ def _mark_removed(job_id: int, now: float) -> bool:
         JobRevision.update(valid_to=first_minute(now)).where(
             JobRevision.job_id == job_id, JobRevision.valid_to.is_null()
         ).execute()
+        job_secrets.forget(job_id)
     return bool(changed)
 
 
 def get_job(database: Database, job_id: int, *, causal: bool = False) -> JobRow | None:
     """One job, removed or not; None where there is none."""
-    rows = database.read(lambda: _rows(Job.id == job_id), causal=causal)
+    rows = database.read(lambda: rows_where(Job.id == job_id), causal=causal)
     return rows[0] if rows else None
 
 
@@ -213,7 +249,7 @@ def get_jobs(database: Database, ids: Sequence[int], *, causal: bool = False) ->
     """The jobs of these ids, by id; those that do not exist are absent."""
     if not ids:
         return {}
-    rows = database.read(lambda: _rows(Job.id.in_(list(ids))), causal=causal)
+    rows = database.read(lambda: rows_where(Job.id.in_(list(ids))), causal=causal)
     return {row.id: row for row in rows}
 
 
@@ -224,7 +260,7 @@ def jobs_after(
     condition = Job.id > after
     if live:
         condition &= Job.removed_at.is_null()
-    return database.read(lambda: _rows(condition, limit), causal=causal)
+    return database.read(lambda: rows_where(condition, limit), causal=causal)
 
 
 def all_jobs(database: Database, *, live: bool = False) -> Iterator[JobRow]:
@@ -235,69 +271,6 @@ def all_jobs(database: Database, *, live: bool = False) -> Iterator[JobRow]:
         after = rows[-1].id
 
 
-def _rows(condition: Any, limit: int | None = None) -> list[JobRow]:
+def rows_where(condition: Any, limit: int | None = None) -> list[JobRow]:
     query: Any = Job.select(*_ROW).where(condition).order_by(Job.id).limit(limit).tuples()
     return [JobRow(*values) for values in query]
-
-
-def runs_of(
-    database: Database, job_id: int, limit: int, *, before: int | None = None
-) -> list[RunRecord]:
-    """The newest runs of a job, newest first; `before`: those scheduled before this minute."""
-    condition = Run.job_id == job_id
-    if before is not None:
-        condition &= Run.scheduled_at < before
-    order = (Run.scheduled_at.desc(), Run.attempt.desc(), Run.id.desc())
-    return database.read(lambda: _records(Run.select(*_RECORD).where(condition), order, limit))
-
-
-def runs_between(database: Database, job_id: int, after: int, until: int) -> list[RunRecord]:
-    """The runs of a job that were due or asked for in (after, until], oldest first."""
-    condition = (Run.job_id == job_id) & (Run.scheduled_at > after) & (Run.scheduled_at <= until)
-    order = (Run.scheduled_at, Run.attempt, Run.id)
-    return database.read(lambda: _records(Run.select(*_RECORD).where(condition), order, None))
-
-
-def spans_of(database: Database, job_id: int) -> list[Span]:
-    """The job's history: what it was due by, and when."""
-    columns = (
-        JobRevision.schedule,
-        JobRevision.timezone,
-        JobRevision.state,
-        JobRevision.valid_from,
-        JobRevision.valid_to,
-    )
-    query: Any = (
-        JobRevision.select(*columns)
-        .where(JobRevision.job_id == job_id)
-        .order_by(JobRevision.revision)
-        .tuples()
-    )
-    return database.read(lambda: [Span(*values) for values in query])
-
-
-def last_runs(database: Database, ids: Sequence[int]) -> dict[int, RunRecord]:
-    """The newest attempt of the newest minute of each of these jobs, by job."""
-    if not ids:
-        return {}
-    newest = (
-        Run.select(Run.job_id.alias("job"), fn.MAX(Run.scheduled_at).alias("at"))
-        .where(Run.job_id.in_(list(ids)))
-        .group_by(Run.job_id)
-        .alias("newest")
-    )
-    query = Run.select(*_RECORD).join(
-        newest, on=(Run.job_id == newest.c.job) & (Run.scheduled_at == newest.c.at)
-    )
-    # Ascending, so that the newest attempt stays in the dictionary.
-    records = database.read(lambda: _records(query, (Run.attempt, Run.id), None))
-    return {record.job_id: record for record in records}
-
-
-def _records(query: Any, order: Sequence[Any], limit: int | None) -> list[RunRecord]:
-    return [_record(values) for values in query.order_by(*order).limit(limit).dicts()]
-
-
-def _record(values: dict[str, Any]) -> RunRecord:
-    words = {"trigger": Trigger(values["trigger"]), "state": RunState(values["state"])}
-    return RunRecord(**{**values, **words})

@@ -8,8 +8,10 @@ from __future__ import annotations
 from peewee import (
     BigAutoField,
     BigIntegerField,
+    BlobField,
     BooleanField,
     CharField,
+    CompositeKey,
     DatabaseProxy,
     DoubleField,
     IntegerField,
@@ -30,7 +32,8 @@ class Job(_Table):
     """The newest revision of each job. `spec` is the JSON of what has no column of its own.
 
     `live_name` is `name` until the job is removed, then null: the name is free again.
-    `labels` is a JSON object.
+    `labels` is a JSON object. `unsettled` is true from the removal until each minute that was due
+    before it has its row, and null otherwise.
     """
 
     id = BigAutoField()
@@ -56,8 +59,28 @@ class Job(_Table):
     last_attempt = IntegerField(default=0)
     worker = CharField(max_length=64, null=True)
     removed_at = DoubleField(null=True, index=True)
+    unsettled = BooleanField(null=True, index=True)
     created_at = DoubleField()
     updated_at = DoubleField()
+
+
+class JobLabel(_Table):
+    """The labels of each job, to find jobs by."""
+
+    name = CharField(max_length=63)
+    value = CharField(max_length=255)
+    job_id = BigIntegerField(index=True)
+
+    class Meta:
+        primary_key = CompositeKey("name", "value", "job_id")
+
+
+class JobText(_Table):
+    """What each job is searched by, and the revision that it was taken from."""
+
+    job_id = BigIntegerField(primary_key=True)
+    revision = IntegerField()
+    text = CharField(max_length=1024)
 
 
 class JobRevision(_Table):
@@ -107,8 +130,40 @@ class Run(_Table):
         indexes = ((("job_id", "scheduled_at", "kind", "node", "attempt"), True),)
 
 
+class OutputChunk(_Table):
+    """A piece of what a run wrote while somebody followed it: the bytes from `start` to before
+    `stop`. A `mark` other than the empty one has no bytes, and says why none follow."""
+
+    id = BigAutoField()
+    run_id = CharField(max_length=26)
+    start = BigIntegerField()
+    stop = BigIntegerField()
+    mark = CharField(max_length=4, default="")
+    data = BlobField()
+    at = DoubleField()
+
+    class Meta:
+        indexes = ((("run_id", "start", "mark"), True),)
+
+
+class RunHorizon(_Table):
+    """Up to this minute runs of the job that were recorded may have been removed (retention)."""
+
+    job_id = BigIntegerField(primary_key=True)
+    through = BigIntegerField()
+
+
+class Retention(_Table):
+    """Where retention goes on, and what its last round did: texts by name."""
+
+    name = CharField(max_length=32, primary_key=True)
+    value = TextField()
+    at = DoubleField()
+
+
 class Worker(_Table):
-    """Every worker that ever registered, so that dead ones show."""
+    """Every worker that ever registered, so that dead ones show. `labels`: its own; `set_labels`:
+    what people lay over them; `ill`: a list. All three are JSON."""
 
     name = CharField(max_length=64, primary_key=True)
     state = CharField(max_length=8)
@@ -121,30 +176,66 @@ class Worker(_Table):
     clock_offset = DoubleField(null=True)
     first_seen = DoubleField()
     last_seen = DoubleField()
+    set_labels = TextField(null=True)
+    ill = TextField(null=True)
+    ticked_through = BigIntegerField(null=True)
+
+
+class Counter(_Table):
+    """Numbers that only rise; one that has fallen tells of a restored backup."""
+
+    name = CharField(max_length=32, primary_key=True)
+    count = BigIntegerField()
 
 
 class User(_Table):
-    """Who may call the API. `os_users`: a JSON list; `*` stands for every OS user but root."""
+    """Who may call the API. `os_users`: a JSON list; `*` stands for every OS user but root.
+
+    `teams`: a JSON list, null in a row that the release before wrote: then `team` is the only one.
+    `password`: an argon2 hash in its own notation, null where the user cannot log in by one.
+    """
 
     name = CharField(max_length=64, primary_key=True)
     role = CharField(max_length=8)
     team = CharField(max_length=64, null=True)
+    teams = TextField(null=True)
     os_users = TextField()
     disabled = BooleanField(default=False)
+    password = CharField(max_length=255, null=True)
+    logins = BigIntegerField(default=0)
+    last_login_at = DoubleField(null=True)
     created_at = DoubleField()
 
 
 class Token(_Table):
-    """A bearer token's SHA-256: the token itself is shown once and never stored."""
+    """A bearer token's SHA-256: the token itself is shown once and never stored.
+
+    `kind`: `login` is a session, `token` anything else. `replaced_by`: the id of the token that
+    came of its rotation.
+    """
 
     id = BigAutoField()
     digest = CharField(max_length=64, unique=True)
     user = CharField(max_length=64, index=True)
     name = CharField(max_length=64)
+    kind = CharField(max_length=8, default="token")
+    scope = CharField(max_length=8, default="admin")
     created_at = DoubleField()
     expires_at = DoubleField(null=True)
     revoked_at = DoubleField(null=True)
     last_used_at = DoubleField(null=True)
+    replaced_by = BigIntegerField(null=True)
+
+
+class LoginWindow(_Table):
+    """How often somebody failed to log in since `opened_at`. `subject`: a digest of who."""
+
+    subject = CharField(max_length=64)
+    opened_at = BigIntegerField(index=True)
+    attempts = IntegerField()
+
+    class Meta:
+        primary_key = CompositeKey("subject", "opened_at")
 
 
 class Audit(_Table):
@@ -160,6 +251,59 @@ class Audit(_Table):
     after = TextField(null=True)
 
 
+class Secret(_Table):
+    """A user's secret. `value` is encrypted by the control nodes' key ring; `version` (a ULID) is
+    new with each value."""
+
+    name = CharField(max_length=64, primary_key=True)
+    owner = CharField(max_length=64)
+    team = CharField(max_length=64, null=True)
+    revision = IntegerField()
+    version = CharField(max_length=26)
+    value = TextField()
+    created_at = DoubleField()
+    updated_at = DoubleField()
+
+
+class JobSecret(_Table):
+    """A live job names a secret; by a foreign key that secret stays as long."""
+
+    job_id = BigIntegerField()
+    secret = CharField(max_length=64, index=True)
+
+    class Meta:
+        primary_key = CompositeKey("job_id", "secret")
+
+
+class SealedSecret(_Table):
+    """A secret's value for one worker, which alone opens it."""
+
+    worker = CharField(max_length=64)
+    secret = CharField(max_length=64)
+    version = CharField(max_length=26)
+    public_key = CharField(max_length=64)
+    sealed = TextField()
+
+    class Meta:
+        primary_key = CompositeKey("worker", "secret")
+
+
+class Idempotency(_Table):
+    """Keys by which users repeat a POST: what became of the first. `incarnation`: of the job that
+    the request in hand makes; `job_id`: once it is made. `at`: since when it is in hand."""
+
+    id = BigAutoField()
+    user = CharField(max_length=64)
+    key = CharField(max_length=255)
+    digest = CharField(max_length=64)
+    incarnation = CharField(max_length=26)
+    job_id = BigIntegerField(null=True)
+    at = DoubleField(index=True)
+
+    class Meta:
+        indexes = ((("user", "key"), True),)
+
+
 class SchemaVersion(_Table):
     """Which steps of the migrations were taken."""
 
@@ -168,4 +312,8 @@ class SchemaVersion(_Table):
     description = CharField(max_length=128)
 
 
-TABLES = (Job, JobRevision, Run, Worker, User, Token, Audit, SchemaVersion)
+TABLES = (
+    *(Job, JobLabel, JobText, JobRevision, Run, OutputChunk, RunHorizon, Retention, Worker),
+    *(User, Token, LoginWindow, Audit, Idempotency, Secret, JobSecret, SealedSecret),
+    SchemaVersion,
+)

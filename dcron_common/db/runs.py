@@ -14,7 +14,7 @@ from peewee import EXCLUDED, Case, fn
 from dcron_common.db.connection import Database
 from dcron_common.db.models import Job, Run
 from dcron_common.job import Status
-from dcron_common.run import FAILING, RunRecord, RunState
+from dcron_common.run import CRON, FAILING, RunRecord, RunState
 
 # The status that a newest run in this state gives its job; states that are absent say nothing,
 # and hide no older run that does. A one-shot that never ran, or was killed, never fires again.
@@ -33,7 +33,6 @@ _KEPT_BY_RANK = (
     "reason",
     "isolated",
     "output_tail",
-    "output_url",
 )
 
 
@@ -61,7 +60,9 @@ def _upsert(records: Sequence[RunRecord], *, mariadb: bool) -> None:
         getattr(Run, name): Case(None, [(rises, new(name))], getattr(Run, name))
         for name in _KEPT_BY_RANK
     }
-    update[Run.started_at] = fn.COALESCE(new("started_at"), Run.started_at)
+    # What a record that comes later may not know, it does not take away.
+    for name in ("started_at", "output_url"):
+        update[getattr(Run, name)] = fn.COALESCE(new(name), getattr(Run, name))
     # Last: MariaDB assigns from left to right, and the lines above compare with the old rank.
     update[Run.rank] = Case(None, [(rises, new("rank"))], Run.rank)
     query = Run.insert_many(rows)
@@ -106,11 +107,12 @@ def _follow_status(records: Sequence[RunRecord]) -> None:
     """One statement for each kind of job and outcome; a removed job keeps its status for good.
 
     Whether a job is a one-shot only the table knows: each kind follows the newest of those runs
-    that mean something to it.
+    that mean something to it. A run that somebody asked for does not use up a one-shot's time.
     """
     one_shot = Job.schedule.startswith("@at")
-    for outcomes, kind in ((_RECURRING, ~one_shot), (_ONE_SHOT, one_shot)):
-        telling = [record for record in records if record.state in outcomes]
+    due = [record for record in records if record.kind == CRON]
+    for outcomes, kind, known in ((_RECURRING, ~one_shot, records), (_ONE_SHOT, one_shot, due)):
+        telling = [record for record in known if record.state in outcomes]
         groups: dict[Status, list[RunRecord]] = {}
         for one in _newest_by_job(telling).values():
             groups.setdefault(outcomes[one.state], []).append(one)

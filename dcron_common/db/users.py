@@ -1,14 +1,12 @@
-"""Users and their tokens. A token's SHA-256 alone is stored; the token is shown once.
+"""Users, and what a user may do. Nobody is ever deleted: names in the audit go on meaning somebody.
 
-Instants are epoch seconds. Errors: those of connection.Database; Conflict for a taken name.
+Instants are epoch seconds. Errors: those of connection.Database; Conflict for a taken name, and for
+what would leave no admin.
 """
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import json
-import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -16,34 +14,77 @@ from typing import Any
 
 from dcron_common.db import audit
 from dcron_common.db.connection import Database
-from dcron_common.db.models import Token, User
+from dcron_common.db.models import Counter, Token, User
 from dcron_common.errors import Conflict
 
-PREFIX = "dcron_"  # so that scanners for leaked secrets can know a token
 DEFAULT_OS_USER = "dcron-job"
 ANY_OS_USER = "*"  # every OS user but root
+_CHANGES = "user-changes"  # the counter whose row lets one change of who is an admin in at a time
 
 
 class Role(StrEnum):
-    """A viewer reads; an operator also changes jobs; an admin also changes workers."""
+    """A viewer reads; an operator also changes jobs; an admin also changes all else."""
 
     VIEWER = "viewer"
     OPERATOR = "operator"
     ADMIN = "admin"
 
 
+class Scope(StrEnum):
+    """What a token lets its user do at most."""
+
+    READ = "read"
+    OPERATE = "operate"
+    ADMIN = "admin"
+
+    @property
+    def role(self) -> Role:
+        """The role that it comes to."""
+        return _ROLES[_SCOPES.index(self)]
+
+    def within(self, other: Scope) -> bool:
+        """Whether it allows nothing that `other` does not."""
+        return _SCOPES.index(self) <= _SCOPES.index(other)
+
+    @classmethod
+    def of_role(cls, role: Role) -> Scope:
+        """The least that takes nothing from a role."""
+        return _SCOPES[_ROLES.index(role)]
+
+
+_ROLES, _SCOPES = tuple(Role), tuple(Scope)  # from the least to the most, side by side
+
+
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Who makes a request. `os_users`: as whom this user's jobs may run."""
+    """Who makes a request, and by which scope. `role`: what the user's own role and the scope both
+    allow, whatever it is made with. `os_users`: as whom this user's jobs may run."""
 
     name: str
     role: Role
-    team: str | None
+    teams: tuple[str, ...]
     os_users: tuple[str, ...]
+    scope: Scope = Scope.ADMIN
+
+    def __post_init__(self) -> None:
+        capped = min(self.role, self.scope.role, key=_ROLES.index)
+        object.__setattr__(self, "role", capped)
+
+    @property
+    def team(self) -> str | None:
+        """The team of new jobs that name none."""
+        return self.teams[0] if self.teams else None
 
     @property
     def may_write(self) -> bool:
         return self.role is not Role.VIEWER
+
+    def may_change(self, owner: str, team: str | None) -> bool:
+        """Whether this user may change, run and remove what belongs to `owner` and `team`."""
+        if self.role is Role.ADMIN:
+            return True
+        mine = owner == self.name or (team is not None and team in self.teams)
+        return self.may_write and mine
 
     def may_run_as(self, os_user: str) -> bool:
         """Whether a job of this user may run as `os_user`; root has to be named."""
@@ -54,66 +95,37 @@ class Principal:
 
 @dataclass(frozen=True, slots=True)
 class UserRow:
-    """A user as `user list` shows it."""
+    """A user. `has_password`: whether there is one to log in by."""
 
     name: str
-    role: str
-    team: str | None
+    role: Role
+    teams: tuple[str, ...]
     os_users: tuple[str, ...]
     disabled: bool
+    has_password: bool
     created_at: float
-
-
-@dataclass(frozen=True, slots=True)
-class TokenRow:
-    """A token as `token list` shows it."""
-
-    id: int
-    user: str
-    name: str
-    created_at: float
-    expires_at: float | None
-    revoked_at: float | None
-    last_used_at: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class Login:
-    """The token that a request was made with, and whose it is."""
-
-    token_id: int
-    last_used_at: float | None
-    principal: Principal
-
-
-def digest_of(token: str) -> str:
-    """What is stored of a token: 256 random bits need no salt and no slow hash."""
-    return hashlib.sha256(token.encode()).hexdigest()
+    last_login_at: float | None
 
 
 def add_user(
     database: Database,
     name: str,
     role: Role,
-    team: str | None,
+    teams: Sequence[str],
     os_users: Sequence[str],
     now: float,
     actor: str,
+    *,
+    password: str | None = None,
 ) -> None:
-    """Make a user; Conflict if there is one of this name."""
+    """Make a user; Conflict if there is one of this name. `password`: its hash."""
+    columns = _columns(role, teams, os_users, None)
 
     def work() -> None:
         if User.select().where(User.name == name).exists():
             raise Conflict(f"there is a user {name!r} already")
-        User.insert(
-            name=name,
-            role=role.value,
-            team=team,
-            os_users=json.dumps(list(os_users)),
-            created_at=now,
-        ).execute()
-        after = {"role": role.value, "team": team, "os_users": list(os_users)}
-        audit.add(now, actor, "create", "user", name, after=after)
+        User.insert(name=name, created_at=now, password=password, **columns).execute()
+        audit.add(now, actor, "create", "user", name, after=_shown(columns))
 
     database.transaction(work)
 
@@ -125,22 +137,19 @@ def change_user(
     actor: str,
     *,
     role: Role | None = None,
+    teams: Sequence[str] | None = None,
     os_users: Sequence[str] | None = None,
     disabled: bool | None = None,
 ) -> bool:
-    """Change what is not None; False if all of it is so already. KeyError: no such user.
+    """Change what is not None; False if all of it is so already. KeyError: no such user. Conflict:
+    nobody else would be an admin who can come in.
 
-    The user's tokens stand: those of a disabled user are good for nothing, until it is enabled.
+    Disabling ends the user's logins for good; other tokens open nothing until it is enabled again.
     """
-    wanted: dict[str, Any] = {}
-    if role is not None:
-        wanted["role"] = role.value
-    if os_users is not None:
-        wanted["os_users"] = json.dumps(list(os_users))
-    if disabled is not None:
-        wanted["disabled"] = disabled
+    wanted = _columns(role, teams, os_users, disabled)
 
     def work() -> bool:
+        _one_at_a_time()
         row = User.get_or_none(User.name == name)
         if row is None:
             raise KeyError(name)
@@ -148,109 +157,94 @@ def change_user(
         if not changed:
             return False
         before = {key: getattr(row, key) for key in changed}
+        if wanted.get("role", row.role) != Role.ADMIN or wanted.get("disabled", row.disabled):
+            _need_another_admin(row)
         User.update(changed).where(User.name == name).execute()
+        if disabled:
+            end_logins(name, now)
         audit.add(now, actor, "change", "user", name, before=_shown(before), after=_shown(changed))
         return True
 
     return database.transaction(work, idempotent=True)
 
 
-def _shown(values: dict[str, Any]) -> dict[str, Any]:
-    """Columns of a user as the audit shows them: as `add_user` does."""
-    return {key: json.loads(value) if key == "os_users" else value for key, value in values.items()}
+def _one_at_a_time() -> None:
+    """Hold a row until the end of the transaction: two admins must not demote each other."""
+    raised = Counter.update(count=Counter.count + 1).where(Counter.name == _CHANGES)
+    if not raised.execute():
+        Counter.insert(name=_CHANGES, count=0).on_conflict_ignore().execute()
+        raised.execute()
+
+
+def _need_another_admin(row: User) -> None:
+    if row.role != Role.ADMIN or row.disabled:
+        return
+    others = User.select().where(User.role == Role.ADMIN, ~User.disabled, User.name != row.name)
+    if not others.exists():
+        raise Conflict(f"{row.name} is the last admin who may come in: make another one first")
+
+
+def end_logins(name: str, now: float) -> None:
+    """Revoke the tokens that the user's logins gave; to be called inside a transaction."""
+    Token.update(revoked_at=now).where(
+        Token.user == name, Token.kind == "login", Token.revoked_at.is_null()
+    ).execute()
+
+
+def _columns(
+    role: Role | None,
+    teams: Sequence[str] | None,
+    os_users: Sequence[str] | None,
+    disabled: bool | None,
+) -> dict[str, Any]:
+    """What is not None, as it is stored."""
+    columns: dict[str, Any] = {}
+    if role is not None:
+        columns["role"] = role.value
+    if teams is not None:
+        columns |= {"teams": json.dumps(list(teams)), "team": teams[0] if teams else None}
+    if os_users is not None:
+        columns["os_users"] = json.dumps(list(os_users))
+    if disabled is not None:
+        columns["disabled"] = disabled
+    return columns
+
+
+def _shown(columns: dict[str, Any]) -> dict[str, Any]:
+    """Columns of a user as the audit shows them."""
+    shown = {key: value for key, value in columns.items() if key != "team"}
+    for key in ("teams", "os_users"):
+        if key in shown:
+            shown[key] = json.loads(shown[key] or "[]")
+    return shown
+
+
+def teams_of(teams: str | None, team: str | None) -> tuple[str, ...]:
+    """From the two columns."""
+    if teams is not None:
+        return tuple(json.loads(teams))
+    return () if team is None else (team,)
 
 
 def list_users(database: Database) -> list[UserRow]:
     """All users by name."""
-    rows = database.read(lambda: list(User.select().order_by(User.name)))
-    return [
-        UserRow(
-            row.name,
-            row.role,
-            row.team,
-            tuple(json.loads(row.os_users)),
-            bool(row.disabled),
-            row.created_at,
-        )
-        for row in rows
-    ]
+    return [_row(row) for row in database.read(lambda: list(User.select().order_by(User.name)))]
 
 
-def add_token(
-    database: Database, user: str, name: str, expires_at: float | None, now: float, actor: str
-) -> str:
-    """Make a token and return it: the only time that it can be seen. KeyError: no such user."""
-    token = PREFIX + secrets.token_urlsafe(32)
-    digest = digest_of(token)
-
-    def work() -> None:
-        if not User.select().where(User.name == user).exists():
-            raise KeyError(user)
-        if Token.select().where(Token.digest == digest).exists():
-            return  # a commit in doubt had been carried out
-        Token.insert(
-            digest=digest, user=user, name=name, created_at=now, expires_at=expires_at
-        ).execute()
-        audit.add(now, actor, "create", "token", f"{user}/{name}"[:64])
-
-    database.transaction(work, idempotent=True)
-    return token
+def get_user(database: Database, name: str) -> UserRow | None:
+    """One user; None if there is none of this name."""
+    row = database.read(lambda: User.get_or_none(User.name == name))
+    return None if row is None else _row(row)
 
 
-def list_tokens(database: Database) -> list[TokenRow]:
-    """All tokens in the order of their making."""
-    columns = [getattr(Token, name) for name in TokenRow.__slots__]
-    query: Any = Token.select(*columns).order_by(Token.id).tuples()
-    return [TokenRow(*values) for values in database.read(lambda: list(query.clone()))]
-
-
-def revoke_token(database: Database, token_id: int, now: float, actor: str) -> bool:
-    """End a token; False if there is none of this id that still holds."""
-
-    def work() -> bool:
-        changed = (
-            Token.update(revoked_at=now)
-            .where(Token.id == token_id, Token.revoked_at.is_null())
-            .execute()
-        )
-        if changed:
-            audit.add(now, actor, "revoke", "token", str(token_id))
-        return bool(changed)
-
-    return database.transaction(work)
-
-
-def authenticate(database: Database, token: str, now: float) -> Login | None:
-    """Whose token this is, if it holds at `now`. Found by its digest, compared in constant time."""
-    digest = digest_of(token)
-    query: Any = (
-        Token.select(
-            Token.id,
-            Token.digest,
-            Token.expires_at,
-            Token.last_used_at,
-            User.name,
-            User.role,
-            User.team,
-            User.os_users,
-        )
-        .join(User, on=(Token.user == User.name))
-        .where(Token.digest == digest, Token.revoked_at.is_null(), ~User.disabled)
+def _row(row: User) -> UserRow:
+    return UserRow(
+        row.name,
+        Role(row.role),
+        teams_of(row.teams, row.team),
+        tuple(json.loads(row.os_users)),
+        bool(row.disabled),
+        row.password is not None,
+        row.created_at,
+        row.last_login_at,
     )
-    rows = database.read(lambda: list(query.clone().tuples()))
-    if not rows:
-        return None
-    token_id, stored, expires_at, last_used_at, name, role, team, os_users = rows[0]
-    if not hmac.compare_digest(stored, digest) or (expires_at is not None and expires_at <= now):
-        return None
-    principal = Principal(name, Role(role), team, tuple(json.loads(os_users)))
-    return Login(token_id, last_used_at, principal)
-
-
-def touch_token(database: Database, login: Login, now: float) -> None:
-    """Note the use of a token, at most once a minute."""
-    if login.last_used_at is not None and now - login.last_used_at < 60:
-        return
-    unseen = Token.last_used_at.is_null() | (Token.last_used_at <= now - 60)
-    query = Token.update(last_used_at=now).where(Token.id == login.token_id, unseen)
-    database.transaction(lambda: query.clone().execute(), idempotent=True)

@@ -1,13 +1,13 @@
 """The table of workers: kept by the leader from the registrations it sees, shown to people.
 
-`drained` is the one column that people write.
+`drained` and `set_labels` are what people write.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from peewee import fn
@@ -15,6 +15,7 @@ from peewee import fn
 from dcron_common.db import audit
 from dcron_common.db.connection import Database
 from dcron_common.db.models import Job, Worker
+from dcron_common.db.run_lists import running_by_worker
 from dcron_common.protocol import Registration
 
 ONLINE = "online"
@@ -23,19 +24,35 @@ OFFLINE = "offline"
 
 @dataclass(frozen=True, slots=True)
 class WorkerRow:
-    """A worker that registered at any time. `jobs`: how many it holds now."""
+    """A worker that registered at any time. `labels`: what placement goes by, that is `own_labels`,
+    from its node's configuration, with `set_labels` laid over them. `ill`: what is wrong there by
+    its own word; `ticked_through`: the minute up to which it has looked at what is due, None where
+    that is not known. `jobs`: how many it holds now; `running`: how many runs go on."""
 
     name: str
     state: str
     drained: bool
     address: str
     labels: dict[str, str]
+    own_labels: dict[str, str]
+    set_labels: dict[str, str]
     capacity: int
     version: str
     clock_offset: float | None
+    ill: list[str]
+    ticked_through: int | None
     first_seen: float
     last_seen: float
     jobs: int
+    running: int
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What people say of workers: names of those that shall get no jobs; labels by name."""
+
+    drained: frozenset[str] = frozenset()
+    labels: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
 
 def list_workers(database: Database) -> list[WorkerRow]:
@@ -48,26 +65,53 @@ def list_workers(database: Database) -> list[WorkerRow]:
             .group_by(Job.worker)
             .tuples()
         )
-        jobs = dict(counted)
-        return [_row(row, jobs.get(row.name, 0)) for row in Worker.select().order_by(Worker.name)]
+        jobs, running = dict(counted), running_by_worker(database)
+        return [
+            _row(row, jobs.get(row.name, 0), running.get(row.name, 0))
+            for row in Worker.select().order_by(Worker.name)
+        ]
 
     return database.read(work)
 
 
-def _row(row: Any, jobs: int) -> WorkerRow:
+def get_worker(database: Database, name: str) -> WorkerRow | None:
+    """One worker; None where none of that name ever registered, or it was forgotten."""
+
+    def work() -> WorkerRow | None:
+        row = Worker.get_or_none(Worker.name == name)
+        if row is None:
+            return None
+        jobs = Job.select().where(Job.worker == name, Job.removed_at.is_null()).count()
+        return _row(row, jobs, running_by_worker(database).get(name, 0))
+
+    return database.read(work)
+
+
+def _row(row: Any, jobs: int, running: int) -> WorkerRow:
+    own, laid_over = json.loads(row.labels), _labels(row.set_labels)
     return WorkerRow(
         name=row.name,
         state=row.state,
         drained=bool(row.drained),
         address=row.address,
-        labels=json.loads(row.labels),
+        labels={**own, **laid_over},
+        own_labels=own,
+        set_labels=laid_over,
         capacity=row.capacity,
         version=row.version,
         clock_offset=row.clock_offset,
+        ill=json.loads(row.ill) if row.ill and row.state == ONLINE else [],
+        ticked_through=row.ticked_through,
         first_seen=row.first_seen,
         last_seen=row.last_seen,
         jobs=jobs,
+        running=running,
     )
+
+
+def _labels(stored: str | None) -> dict[str, str]:
+    found: dict[str, str] = json.loads(stored) if stored else {}
+    return found
 
 
 def set_drained(database: Database, name: str, drained: bool, now: float, actor: str) -> bool:
@@ -83,11 +127,49 @@ def set_drained(database: Database, name: str, drained: bool, now: float, actor:
     return database.transaction(work, idempotent=True)
 
 
-def drained(database: Database) -> set[str]:
-    """Names of workers that shall get no jobs."""
-    return database.transaction(
-        lambda: {row.name for row in Worker.select(Worker.name).where(Worker.drained)}
-    )
+def set_labels(
+    database: Database, name: str, labels: Mapping[str, str], now: float, actor: str
+) -> bool:
+    """Lay these labels over a worker's own, in place of those that were; False where no such
+    worker ever registered."""
+    wanted = json.dumps(dict(labels), sort_keys=True, ensure_ascii=False)
+
+    def work() -> bool:
+        row = Worker.get_or_none(Worker.name == name)
+        if row is None:
+            return False
+        before = _labels(row.set_labels)
+        if before != dict(labels):
+            Worker.update(set_labels=wanted).where(Worker.name == name).execute()
+            changes = {"before": {"labels": before}, "after": {"labels": dict(labels)}}
+            audit.add(now, actor, "label", "worker", name, **changes)
+        return True
+
+    return database.transaction(work, idempotent=True)
+
+
+def forget(database: Database, name: str, now: float, actor: str) -> bool:
+    """Remove a worker's row, with what people said of it; False where there is none."""
+
+    def work() -> bool:
+        gone = Worker.delete().where(Worker.name == name).execute()
+        if gone:
+            audit.add(now, actor, "forget", "worker", name)
+        return bool(gone)
+
+    return database.transaction(work, idempotent=True)
+
+
+def settings(database: Database) -> Settings:
+    """What people say of workers."""
+    said = Worker.drained | Worker.set_labels.is_null(False)
+
+    def work() -> Settings:
+        rows = list(Worker.select(Worker.name, Worker.drained, Worker.set_labels).where(said))
+        labels = {row.name: _labels(row.set_labels) for row in rows if row.set_labels}
+        return Settings(frozenset(row.name for row in rows if row.drained), labels)
+
+    return database.transaction(work)
 
 
 def save_seen(database: Database, present: Mapping[str, Registration], now: float) -> None:
@@ -104,6 +186,8 @@ def save_seen(database: Database, present: Mapping[str, Registration], now: floa
                 "capacity": seen.capacity,
                 "version": seen.version,
                 "clock_offset": seen.clock_offset,
+                "ill": json.dumps(seen.ill),
+                "ticked_through": seen.ticked_through,
                 "last_seen": now,
             }
             if name in known:

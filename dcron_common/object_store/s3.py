@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, BinaryIO
 
 import boto3
 from botocore.config import Config
@@ -25,7 +25,7 @@ from dcron_common.errors import (
     ObjectStoreError,
     ObjectStoreUnavailable,
 )
-from dcron_common.object_store.contract import CHUNK, ObjectStore, check_key
+from dcron_common.object_store.contract import CHUNK, PAGE, Listed, ObjectStore, check_key, is_key
 
 _SETTINGS = Config(
     signature_version="s3v4",
@@ -92,7 +92,9 @@ class S3Store(ObjectStore):
         except (BotoCoreError, ValueError) as error:
             raise ConfigError(f"object_store: {error}") from error
 
-    def put(self, key: str, data: bytes, content_type: str = "application/octet-stream") -> None:
+    def put(
+        self, key: str, data: bytes | BinaryIO, content_type: str = "application/octet-stream"
+    ) -> None:
         check_key(key)
         with _mapped(key):
             self._client.put_object(
@@ -131,6 +133,26 @@ class S3Store(ObjectStore):
                 self._client.delete_object(Bucket=self._bucket, Key=key)
         except ObjectNotFound:
             return
+
+    def listed(self, prefix: str, after: str = "", limit: int = PAGE) -> list[Listed]:
+        check_key(prefix.removesuffix("/"))
+        found: list[Listed] = []
+        more = True
+        while more and len(found) < limit:
+            with _mapped(prefix):
+                page = self._client.list_objects_v2(
+                    Bucket=self._bucket, Prefix=prefix, StartAfter=after, MaxKeys=limit
+                )
+            entries = page.get("Contents", ())
+            found += [
+                Listed(one["Key"], one["LastModified"].timestamp())
+                for one in entries
+                if is_key(one["Key"])
+            ]
+            more = bool(page["IsTruncated"] and entries)
+            if more:
+                after = entries[-1]["Key"]
+        return found[:limit]
 
     def url(self, key: str) -> str:
         return f"{self._base}/{self._bucket}/{check_key(key)}"

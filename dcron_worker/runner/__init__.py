@@ -2,9 +2,11 @@
 
 model      what is asked for and what is told: Launch, Started, Ended
 client     the daemon's side: Runner
-launcher   the event loop; run, recovery: one run's life, and finding runs again
-process    fork and exec; tree, cgroups, limits: a run's processes and their bounds
-journal, lease, output, wire: the files and the socket between the parts
+launcher   the event loop; living: the runs that it guards; run: one run's life
+starter    a small process of its own that forks; process: from fork to exec; starting: the
+           launcher's side of it (docs/adr/0011)
+tree, limits: a run's processes and their bounds
+journal, lines, lease, output, wire: the files and the sockets between the parts
 
-Standard library only, Linux only: the launcher forks once for each run, so it stays small.
+Standard library only, Linux only.
 """

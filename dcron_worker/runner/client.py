@@ -3,7 +3,8 @@
 Thread-safe. A reader thread takes what the launcher says, so that events never wait for a
 request's answer. A lost connection is made again by the next call; results that were not
 acknowledged are then told again. A request whose answer was lost is repeated for some
-seconds before it raises LaunchError, and may be repeated later too: a run is never started twice
+seconds before it raises LaunchError (one that did not answer then is not waited for again until
+it does), and may be repeated later too: a run is never started twice
 under one id. `renew` touches only the lease's file, and works without the launcher.
 """
 
@@ -20,7 +21,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from dcron_common.errors import LaunchError
-from dcron_worker.runner import wire
+from dcron_worker.runner import output, wire
 from dcron_worker.runner.lease import Lease, lease_path
 from dcron_worker.runner.model import (
     Ended,
@@ -46,6 +47,10 @@ _READ = 1 << 20
 
 class _Lost(LaunchError):
     """The connection ended before the answer: done or not, the request may be repeated."""
+
+
+class _Refused(LaunchError):
+    """The launcher answered that it does not do this."""
 
 
 class _Connection:
@@ -82,7 +87,7 @@ class _Connection:
         if "lost" in answer:
             raise _Lost(f"the launcher went away during {message['op']}")
         if "error" in answer:
-            raise LaunchError(f"the launcher refused {message['op']}: {answer['error']}")
+            raise _Refused(f"the launcher refused {message['op']}: {answer['error']}")
         return answer["result"]
 
     def close(self) -> None:
@@ -115,7 +120,7 @@ class _Connection:
 
 
 class Runner:
-    """`state_dir` is the launcher's; the client only names it in messages."""
+    """`state_dir` is the launcher's; the client reads nothing there but outputs."""
 
     def __init__(self, socket_path: Path, state_dir: Path) -> None:
         self._path = socket_path
@@ -123,6 +128,7 @@ class Runner:
         self._events: queue.SimpleQueue[Started | Ended] = queue.SimpleQueue()
         self._connection: _Connection | None = None
         self._connecting = threading.Lock()
+        self._away = False
         self._sequence = itertools.count(1)
         self._lease: Lease | None = None
         self._leasing = threading.Lock()
@@ -149,6 +155,13 @@ class Runner:
         asked, page by page, may be in it or not."""
         return self._repeat(self._known)
 
+    def names(self) -> dict[str, bool]:
+        """By run id, whether it has ended: of every run that is not acknowledged."""
+        try:
+            return dict(self._ask("names"))
+        except _Refused:  # a launcher of an earlier release, which an upgrade left running
+            return {run_id: end is not None for run_id, (_, _, end) in self.known().items()}
+
     def events(self, timeout: float) -> list[Started | Ended]:
         """What happened, oldest first; waits up to `timeout` seconds for the first event. The
         same Ended may come more than once. LaunchError: no launcher within `timeout`."""
@@ -172,6 +185,10 @@ class Runner:
         """Have ended runs forgotten and their files deleted; others are left alone."""
         if run_ids:
             self._ask("acknowledge", run_ids=list(run_ids))
+
+    def output_path(self, run_id: str) -> Path:
+        """Where the output of a run lies that is not acknowledged."""
+        return output.path_of(self._state_dir, run_id)
 
     def renew(self, until_boot: float) -> None:
         """Let leased runs live until `until_boot` (CLOCK_BOOTTIME seconds). OSError: not done."""
@@ -211,7 +228,20 @@ class Runner:
         return self._repeat(lambda connection: connection.ask(message))
 
     def _repeat(self, ask: Callable[[_Connection], T]) -> T:
-        deadline = time.monotonic() + RECONNECT_SECONDS
+        """Ask again after a lost connection; LaunchError at once while a launcher stays away."""
+        deadline = time.monotonic() + (0.0 if self._away else RECONNECT_SECONDS)
+        try:
+            answer = self._until(deadline, ask)
+        except _Refused:
+            self._away = False
+            raise
+        except LaunchError:
+            self._away = True
+            raise
+        self._away = False
+        return answer
+
+    def _until(self, deadline: float, ask: Callable[[_Connection], T]) -> T:
         while True:
             connection = self._connect(max(0.0, deadline - time.monotonic()))
             try:

@@ -1,20 +1,16 @@
 """What the launcher knows, on disk: one file of JSON lines, only ever appended to.
 
 launch   written and fsynced, a whole batch at once, before any of its runs is started
-started  appended by the forked child itself, just before exec: a process that runs is always
-         written down, whenever the launcher is killed
+started  only when the file is written anew: at first it stands in a starter's log
 ended    fsynced in small groups before the daemon is told
 ack      the run is forgotten
 
-A lock beside it is inherited by forked children until they exec, so whoever holds it knows that
-no child is still about to append. Records begin and end with a newline: a line torn by a full
-disk or a power cut spoils itself only, and is ignored.
+A lock beside it tells that a launcher uses it.
 """
 
 from __future__ import annotations
 
 import fcntl
-import json
 import logging
 import os
 import time
@@ -23,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from dcron_common.errors import LaunchError
+from dcron_worker.runner import lines
 
 log = logging.getLogger(__name__)
 
@@ -38,11 +35,6 @@ class Journal:
         self._fd = self._open(self._path)
         self.records = 0
 
-    @property
-    def fd(self) -> int:
-        """For the forked child, which appends `started` through it."""
-        return self._fd
-
     def read(self) -> Iterator[dict[str, Any]]:
         """Every record, oldest first; unreadable lines are skipped."""
         with self._path.open("rb") as file:
@@ -50,31 +42,33 @@ class Journal:
                 if not line.strip():
                     continue
                 self.records += 1
-                try:
-                    record = json.loads(line)
-                except ValueError:
+                record = lines.decode(line)
+                if record is None:
                     log.warning("skipped a torn line of %s", self._path)
-                    continue
-                if isinstance(record, dict):
+                else:
                     yield record
 
     def append(self, records: Iterable[dict[str, Any]]) -> None:
         """Write records with one call and make them durable. OSError: they may be there or not."""
         batch = list(records)
-        write_all(self._fd, b"".join(encode(record) for record in batch))
+        lines.write_all(self._fd, b"".join(lines.encode(record) for record in batch))
         os.fdatasync(self._fd)
         self.records += len(batch)
 
     def rewrite(self, records: Iterable[dict[str, Any]]) -> None:
-        """Replace the journal by `records`, which must name every started run: what a child
-        still appends to the old file is then no loss."""
+        """Replace the journal by `records`. OSError: the old one stays."""
         batch = list(records)
         new = self._path.with_name("journal.new")
         new.unlink(missing_ok=True)
         descriptor = self._open(new)
-        write_all(descriptor, b"".join(encode(record) for record in batch))
-        os.fsync(descriptor)
-        new.rename(self._path)
+        try:
+            lines.write_all(descriptor, b"".join(lines.encode(record) for record in batch))
+            os.fsync(descriptor)
+            new.rename(self._path)
+        except OSError:
+            os.close(descriptor)
+            new.unlink()
+            raise
         sync_directory(self._directory)
         os.close(self._fd)
         self._fd = descriptor
@@ -101,18 +95,6 @@ class Journal:
     @staticmethod
     def _open(path: Path) -> int:
         return os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o600)
-
-
-def encode(record: dict[str, Any]) -> bytes:
-    """One record as bytes."""
-    return b"\n" + json.dumps(record, separators=(",", ":")).encode() + b"\n"
-
-
-def write_all(descriptor: int, data: bytes) -> None:
-    """Write all of `data`; OSError if there is no room for it."""
-    view = memoryview(data)
-    while view:
-        view = view[os.write(descriptor, view) :]
 
 
 def sync_directory(path: Path) -> None:

@@ -1,23 +1,30 @@
 """The lease: until when leased runs may live, in a file that the daemon writes each second.
 
-It lies beside the socket, in /run on a real host: memory, so that neither a slow disk nor a
-busy launcher can hold up the daemon's beat, and gone after a reboot. It holds a double of
-CLOCK_BOOTTIME seconds and the boot id, by which a lease of an earlier boot counts as passed.
-A missing, short or foreign file is a lease that has passed: the safe side.
+It lies beside the socket, on a real host in the state folder: a launcher that an upgrade left
+running must find it where it was. It is overwritten in place and never synced: after the first
+time that takes no room on a full disk, and waits for no slow one, nor for a busy launcher. A disk
+that takes no writes at all may hold up the daemon's beat: then leased runs end, the safe side.
+
+It holds a double of CLOCK_BOOTTIME seconds and the boot id, by which a lease of an earlier boot
+counts as passed. A missing, short or foreign file is a lease that has passed.
 """
 
 from __future__ import annotations
 
 import os
 import struct
-from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # imported by the starter, which does without
+    from pathlib import Path
 
 _FORMAT = struct.Struct("<d36s")
 
 
 def boot_id() -> str:
     """Differs after each boot of the host."""
-    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    with open("/proc/sys/kernel/random/boot_id") as file:
+        return file.read().strip()
 
 
 def lease_path(socket_path: Path) -> Path:
@@ -25,33 +32,38 @@ def lease_path(socket_path: Path) -> Path:
     return socket_path.with_name(socket_path.name + ".lease")
 
 
+def until_of(data: bytes, boot: str) -> float | None:
+    """What a lease's file says: CLOCK_BOOTTIME seconds; None if it is of another boot than `boot`,
+    or short."""
+    if len(data) < _FORMAT.size:
+        return None
+    until, written = _FORMAT.unpack_from(data)
+    return float(until) if written == boot.encode() else None
+
+
 class Lease:
     """Both sides' handle. `until` reads, `renew` writes; neither blocks on the other."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path | str) -> None:
         self.path = path
-        self._boot = boot_id().encode()
+        self._boot = boot_id()
         self._fd = -1
         self._open()
 
     def renew(self, until_boot: float) -> None:
         """Let leased runs live until `until_boot` (CLOCK_BOOTTIME seconds)."""
         self.refresh()
-        os.pwrite(self._fd, _FORMAT.pack(until_boot, self._boot), 0)
+        os.pwrite(self._fd, _FORMAT.pack(until_boot, self._boot.encode()), 0)
 
     def until(self) -> float:
         """CLOCK_BOOTTIME seconds; 0 if nobody has renewed since boot. Safe after a fork."""
-        data = os.pread(self._fd, _FORMAT.size, 0)
-        if len(data) < _FORMAT.size:
-            return 0.0
-        until, boot = _FORMAT.unpack(data)
-        return float(until) if boot == self._boot else 0.0
+        return until_of(os.pread(self._fd, _FORMAT.size, 0), self._boot) or 0.0
 
     def refresh(self) -> None:
         """Follow the path if the file was removed and made again. OSError: the file that is
         open stays so; what is in it is renewed by nobody who sees the path."""
         try:
-            at_path = self.path.stat()
+            at_path = os.stat(self.path)
         except FileNotFoundError:
             self._open()
             return

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -72,6 +73,16 @@ class Group:
             return f"limit of {launch.processes} processes reached"
         return None
 
+    def throttled(self, launch: Launch) -> str | None:
+        """How long the run was held back by its share of the CPU, in words."""
+        if launch.cpu_percent is None:
+            return None
+        if "cpu" in self.v1:
+            seconds = _event(self.v1["cpu"] / "cpu.stat", "throttled_time") / 1e9
+        else:
+            seconds = _event(self.v2 / "cpu.stat", "throttled_usec") / 1e6 if self.v2 else 0.0
+        return f"cpu limit of {launch.cpu_percent} % held it back for {seconds:.1f} s"
+
     def _count(self, controller: str, key: str) -> int:
         if controller in self.v1:
             name = "memory.oom_control" if controller == "memory" else "pids.events"
@@ -111,11 +122,12 @@ class Cgroups:
         v2 = self.v2 / run_id if self.v2 and (self.v2 / run_id).is_dir() else None
         return Group(v2, v1) if v2 or v1 else None
 
-    def sweep(self) -> None:
-        """Remove the folders of runs that are over, left by a launcher that was killed."""
+    def sweep(self, needed: Callable[[str], bool]) -> None:
+        """Remove the folders of runs that are over, left by a launcher that was killed;
+        `needed`: whether a run of that id may be about to enter its own."""
         for directory in self._bases():
             for run in directory.iterdir():
-                if run.is_dir():
+                if run.is_dir() and not needed(run.name):
                     with contextlib.suppress(OSError):  # somebody is in it: not over
                         run.rmdir()
 

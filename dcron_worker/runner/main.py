@@ -56,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def find_cgroups(state: Path) -> Cgroups:
     """The cgroups for the launcher of this state folder; the same ones after a restart."""
-    # A name, not a secret; and hashlib would bring OpenSSL into every fork.
+    # A name, not a secret.
     name = f"{zlib.crc32(f'{socket.gethostname()}:{state}'.encode()):08x}"
     mountinfo = Path("/proc/self/mountinfo").read_text()
     return discover(f"dcron-{name}", mountinfo, Path("/proc/self/cgroup").read_text())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field
 from typing import Any
 
 from dcron_common.errors import LaunchError
@@ -21,6 +21,7 @@ class Launch:
     disk, since it may hold secrets: what `known` returns has an empty one.
     `working_directory` None: the user's home, or / if there is none. `user` None: the
     launcher's own user. Times in seconds, sizes in bytes, `cpu_percent` of one core.
+    `isolated`: it has no claim (the launcher only keeps the word).
     """
 
     run_id: str
@@ -29,7 +30,7 @@ class Launch:
     attempt: int
     epoch: int
     argv: tuple[str, ...]
-    environment: dict[str, str]
+    environment: dict[str, str] = field(repr=False)
     working_directory: str | None
     user: str | None
     timeout_seconds: float
@@ -39,6 +40,7 @@ class Launch:
     memory_bytes: int | None = None
     cpu_percent: int | None = None
     processes: int | None = None
+    isolated: bool = False
 
     def check(self) -> None:
         """LaunchError if the run cannot even be written down."""
@@ -105,5 +107,5 @@ def ended_from(data: dict[str, Any]) -> Ended:
 
 
 def _only(kind: type[Any], data: dict[str, Any]) -> dict[str, Any]:
-    names = {field.name for field in fields(kind)}
+    names = kind.__dataclass_fields__
     return {key: value for key, value in data.items() if key in names}

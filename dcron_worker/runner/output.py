@@ -16,12 +16,13 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from dcron_common.run import TAIL_BYTES
+
 log = logging.getLogger(__name__)
 
-TAIL_BYTES = 8192
+FOLDER = "output"
 SPARE = ".spare-"  # no run id begins with a dot
 _FEW = 16
-_APPEND = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_NOFOLLOW
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ class Spares:
         try:
             for _ in range(_FEW):
                 path = self._folder / f"{SPARE}{next(self._numbers)}"
-                os.close(os.open(path, _APPEND, 0o600))
+                os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
                 self._free.append(path)
         except OSError as error:
             log.warning("cannot make spare output files: %s", error)
@@ -57,22 +58,22 @@ class Spares:
             return
         self.wanted = len(self._free) < self._count
 
-    def create(self, path: Path, uid: int | None) -> int:
-        """The descriptor for a run's output. `uid` owns the file, so that opening /dev/stderr
-        works in the job; the folder above is closed to everyone else."""
+    def give(self, path: Path) -> None:
+        """Let one be the output file at `path`, if there is any; else the run makes it."""
         if self._free:
             self._free.pop().rename(path)
             self.wanted = len(self._free) < self._count // 2
-        descriptor = os.open(path, _APPEND, 0o600)
-        if uid is not None:
-            os.fchown(descriptor, uid, -1)
-        return descriptor
 
 
-def size(path: Path) -> int:
-    """Bytes written so far; 0 if there is no file."""
+def path_of(state: Path, run_id: str) -> Path:
+    """Where a run's output lies below the launcher's folder."""
+    return state / FOLDER / run_id
+
+
+def size(path: str) -> int:
+    """Bytes written so far; 0 if there is no file. Asked often: no Path is made."""
     try:
-        return path.stat().st_size
+        return os.stat(path).st_size
     except FileNotFoundError:
         return 0
 

@@ -8,6 +8,8 @@ import signal
 from dataclasses import dataclass
 from pathlib import Path
 
+from dcron_worker.runner import procstat
+
 _PROC = Path("/proc")
 
 
@@ -25,25 +27,17 @@ class Process:
 
 def read(pid: int) -> Process | None:
     """None if there is no such process."""
-    try:
-        descriptor = os.open(f"/proc/{pid}/stat", os.O_RDONLY)  # often: no file object
-    except FileNotFoundError:
+    found = procstat.fields(pid)
+    if found is None:
         return None
-    try:
-        text = os.read(descriptor, 4096)
-    except ProcessLookupError:
-        return None
-    finally:
-        os.close(descriptor)
-    # The name is in parentheses and may hold any byte: the rest starts after the last one.
-    rest = text[text.rindex(b")") + 2 :].split()
-    return Process(pid, int(rest[1]), int(rest[2]), int(rest[3]), rest[0].decode(), int(rest[19]))
-
-
-def start_ticks(pid: int) -> int:
-    """0 if there is no such process."""
-    process = read(pid)
-    return process.ticks if process else 0
+    return Process(
+        pid,
+        int(found[procstat.PARENT]),
+        int(found[procstat.GROUP]),
+        int(found[procstat.SESSION]),
+        found[procstat.STATE].decode(),
+        int(found[procstat.TICKS]),
+    )
 
 
 def alive(pid: int, ticks: int) -> bool:
@@ -83,7 +77,7 @@ def send(process: Process, number: signal.Signals) -> None:
     except ProcessLookupError:
         return
     try:
-        if start_ticks(process.pid) == process.ticks:
+        if procstat.start_ticks(process.pid) == process.ticks:
             with contextlib.suppress(ProcessLookupError):
                 signal.pidfd_send_signal(descriptor, number)
     finally:

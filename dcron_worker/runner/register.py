@@ -1,14 +1,20 @@
-"""Every run that is not acknowledged, in memory and in the journal alike."""
+"""Every run that is not acknowledged, in memory and in the journal alike.
+
+But for what a job was given and what it wrote: no environment is ever on disk, since it may hold
+secrets; the tail of an output is read from the output's own file, which stays as long as the run
+is known, and goes with it, while a line of the journal may stay for long.
+"""
 
 from __future__ import annotations
 
 import itertools
+import logging
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from dcron_worker.runner import procfs
+from dcron_worker.runner import output
 from dcron_worker.runner.journal import Journal
 from dcron_worker.runner.lease import boot_id
 from dcron_worker.runner.model import (
@@ -17,9 +23,10 @@ from dcron_worker.runner.model import (
     Started,
     ended_from,
     launch_from,
-    started_from,
     to_json,
 )
+
+log = logging.getLogger(__name__)
 
 _SLACK_RECORDS = 5000
 
@@ -27,7 +34,7 @@ _SLACK_RECORDS = 5000
 @dataclass
 class Entry:
     """`number` rises with each entry of this launcher's life. `boot_at`: when the run started,
-    on CLOCK_BOOTTIME. `ticks` 0: not yet looked up."""
+    on CLOCK_BOOTTIME, and `ticks` when its process did, as /proc counts."""
 
     launch: Launch
     number: int
@@ -42,7 +49,7 @@ class Register:
 
     def __init__(self, directory: Path) -> None:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self.outputs = directory / "output"
+        self.outputs = directory / output.FOLDER
         self.outputs.mkdir(mode=0o700, exist_ok=True)
         self.journal = Journal(directory)
         self.entries: dict[str, Entry] = {}
@@ -51,6 +58,7 @@ class Register:
         self.same_boot = True
         for record in self.journal.read():
             self._replay(record)
+        self._read_tails()
         self._compact()
         self._remove_strays()
 
@@ -68,16 +76,23 @@ class Register:
                 self._remember(launch)
         return list(new.values())
 
-    def start(self, started: Started, boot_at: float) -> None:
-        """Remember a start; the child has written it down itself."""
-        entry = self.entries[started.run_id]
-        entry.started, entry.boot_at = started, boot_at
+    def start(self, record: dict[str, Any]) -> Entry | None:
+        """Remember a start, which stands in a starter's log; None if the run is not known."""
+        entry = self.entries.get(record["run_id"])
+        if entry is not None:
+            entry.started = Started(record["run_id"], record["pid"], record["wall"])
+            entry.boot_at, entry.ticks = record["boot"], record["ticks"]
+        return entry
+
+    def unfinished(self, run_id: str) -> bool:
+        """Whether the run's end is not written down yet."""
+        return run_id in self.entries and self.entries[run_id].ended is None
 
     def end(self, ended: Sequence[Ended]) -> None:
         """Remember results and write them down in one fsync. OSError: only remembered."""
         for result in ended:
             self.entries[result.run_id].ended = result
-        self.journal.append({"t": "ended", "run": to_json(result)} for result in ended)
+        self.journal.append(map(_ended_record, ended))
 
     def forget(self, run_ids: Iterable[str]) -> None:
         """Drop ended runs and their files; others are left alone."""
@@ -87,7 +102,10 @@ class Register:
         for run_id in gone:
             del self.entries[run_id]
             self.output_path(run_id).unlink(missing_ok=True)
-        self.journal.append([{"t": "ack", "run_ids": gone}])
+        try:
+            self.journal.append([{"t": "ack", "run_ids": gone}])
+        except OSError as error:  # the next launcher tells them once more
+            log.error("%d acknowledgements could not be written down: %s", len(gone), error)
         if self.journal.records > _SLACK_RECORDS + 4 * len(self.entries):
             self._compact()
 
@@ -110,16 +128,20 @@ class Register:
         elif kind == "launch":
             launch = launch_from(record["run"])
             self._remember(launch)
-        elif kind == "started" and record["run_id"] in self.entries:
-            entry = self.entries[record["run_id"]]
-            entry.started = started_from({**record, "started_at": record["wall"]})
-            entry.boot_at, entry.ticks = record["boot"], record["ticks"]
+        elif kind == "started":
+            self.start(record)
         elif kind == "ended" and record["run"]["run_id"] in self.entries:
             ended = ended_from(record["run"])
             self.entries[ended.run_id].ended = ended
         elif kind == "ack":
             for run_id in record["run_ids"]:
                 self.entries.pop(run_id, None)
+
+    def _read_tails(self) -> None:
+        for run_id, entry in self.entries.items():
+            if entry.ended and entry.ended.output_size and not entry.ended.output_tail:
+                summary = output.close(self.output_path(run_id), entry.launch.output_bytes)
+                entry.ended = replace(entry.ended, output_tail=summary.tail)
 
     def _compact(self) -> None:
         records: list[dict[str, Any]] = [{"t": "boot", "id": self._boot}]
@@ -130,8 +152,11 @@ class Register:
             if entry.started:
                 records.append(_started_record(entry, entry.started))
             if entry.ended:
-                records.append({"t": "ended", "run": to_json(entry.ended)})
-        self.journal.rewrite(records)
+                records.append(_ended_record(entry.ended))
+        try:
+            self.journal.rewrite(records)
+        except OSError as error:  # what runs must be guarded, room or not
+            log.error("the journal keeps what is over: %s", error)
 
     def disowned(self) -> None:
         """The runs of an earlier boot have ended: from here on the journal is of this boot."""
@@ -144,9 +169,11 @@ class Register:
                 path.unlink()
 
 
+def _ended_record(ended: Ended) -> dict[str, Any]:
+    return {"t": "ended", "run": to_json(replace(ended, output_tail=""))}
+
+
 def _started_record(entry: Entry, started: Started) -> dict[str, Any]:
-    if not entry.ticks and entry.ended is None:
-        entry.ticks = procfs.start_ticks(started.pid)  # not reaped, so its pid is still its own
     return {
         "t": "started",
         "run_id": started.run_id,

@@ -23,7 +23,7 @@ from dcron_worker.runner.tree import Tree
 LEASE_GRACE = 1.0
 LEFTOVER_GRACE = 1.0
 KILL_INTERVAL = 0.05
-EXIT_UNSEEN = "the launcher was restarted during the run, so its exit code was not seen"
+EXIT_UNSEEN = "launcher and starter were killed during the run, so its exit code was not seen"
 
 
 @dataclass(frozen=True)
@@ -64,12 +64,14 @@ class Run:
         self.inherited = False  # whether an earlier launcher started it
         self._deadline = boot_at + launch.timeout_seconds
         self._output_path = output_path
+        self._output_name = str(output_path)
         self._vacant = vacant
         self._exit: Exit | None = None
         self._refused: tuple[str, str] | None = None
         self._ending: Ending | None = None
         self._forced = 0
         self._exceeded: str | None = None
+        self._throttled: str | None = None
 
     def refused(self, state: str, reason: str) -> None:
         """The child said that it did not become the program."""
@@ -91,6 +93,7 @@ class Run:
         self._exit = how
         if self.group:
             self._exceeded = self.group.exceeded(self.launch)
+            self._throttled = self.group.throttled(self.launch)
         if self._ending is None and not self._vacant(self):
             self.tree.terminate()
             grace = min(self.launch.grace_seconds, LEFTOVER_GRACE)
@@ -137,7 +140,7 @@ class Run:
         if self._ending is None and now >= self._deadline:
             reason = f"timeout of {self.launch.timeout_seconds:g} s"
             self.end("timed_out", reason, now, grace)
-        if output.size(self._output_path) > self.launch.output_bytes:
+        if output.size(self._output_name) > self.launch.output_bytes:
             self.end("failed", self._too_much_output(), now, 0)
 
     def _force(self) -> None:
@@ -148,19 +151,24 @@ class Run:
     def _verdict(self, how: Exit, truncated: bool) -> tuple[str, str | None]:
         if self._refused:
             return self._refused
+        state, reason = self._plain_verdict(how, truncated)
+        late = self._throttled if state == "timed_out" else None
+        left = f"{self._forced} processes left behind had to be killed" if self._forced else None
+        return state, "; ".join(x for x in (reason, self._exceeded, late, left) if x) or None
+
+    def _plain_verdict(self, how: Exit, truncated: bool) -> tuple[str, str | None]:
+        """Without what its limits had to do with it."""
         if self._ending and self._ending.state:
             return self._ending.state, self._ending.reason
-        left = f"{self._forced} processes left behind had to be killed" if self._forced else None
         if truncated:
             return "failed", self._too_much_output()
         if how == Exit(None, None):
             return "lost", EXIT_UNSEEN
         if how == Exit(0, None):
-            return "succeeded", left
-        killed = self._exceeded
-        if killed is None and how.signal is not None:
-            killed = f"ended by signal {how.signal} ({_signal_name(how.signal)})"
-        return "failed", "; ".join(x for x in (killed, left) if x) or None
+            return "succeeded", None
+        if how.signal is None or self._exceeded:
+            return "failed", None
+        return "failed", f"ended by signal {how.signal} ({_signal_name(how.signal)})"
 
     def _too_much_output(self) -> str:
         return f"output limit of {self.launch.output_bytes} bytes exceeded"

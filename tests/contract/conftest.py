@@ -1,12 +1,20 @@
-"""The real servers that the contract suites share, one each for the whole run."""
+"""What the contract suites share: real servers, one each for the whole run, and what is on them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from tests.servers import mariadb, zookeeper
+from dcron_common.coordinator.contract import Coordinator
+from dcron_common.db import migrations
+from dcron_common.db.connection import Database
+from tests.contract.records import open_mariadb
+from tests.contract.services import Service, ZooKeeperService, make_service
+from tests.servers import mariadb as mariadb_servers
+from tests.servers import zookeeper
+from tests.servers.mariadb import MariaDBServer
 
 
 @pytest.fixture(scope="session")
@@ -21,9 +29,53 @@ def zookeeper_server(
 
 
 @pytest.fixture(scope="session")
-def mariadb_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[mariadb.MariaDBServer]:
-    reason = mariadb.missing()
+def mariadb_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MariaDBServer]:
+    reason = mariadb_servers.missing()
     if reason is not None:
         pytest.skip(reason)
-    with mariadb.MariaDBServer(tmp_path_factory.mktemp("mariadb")) as server:
+    with MariaDBServer(tmp_path_factory.mktemp("mariadb")) as server:
         yield server
+
+
+@pytest.fixture(params=["local", "zookeeper"])
+def service(request: pytest.FixtureRequest) -> Iterator[Service]:
+    yield from make_service(request, request.param)
+
+
+@pytest.fixture
+def real(request: pytest.FixtureRequest) -> Iterator[ZooKeeperService]:
+    for service in make_service(request, "zookeeper"):
+        assert isinstance(service, ZooKeeperService)
+        yield service
+
+
+@pytest.fixture
+def coordinator(service: Service) -> Coordinator:
+    return service.opened[0]
+
+
+@pytest.fixture(params=["sqlite", "mariadb"])
+def empty(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
+    if request.param == "sqlite":
+        database = Database.sqlite(tmp_path / "dcron.db")
+    else:
+        server = request.getfixturevalue("mariadb_server")
+        server.create_database("dcron_contract")
+        database = open_mariadb(server)
+    yield database
+    database.close()
+
+
+@pytest.fixture
+def database(empty: Database) -> Database:
+    migrations.migrate(empty)
+    return empty
+
+
+@pytest.fixture
+def mariadb(mariadb_server: MariaDBServer) -> Iterator[Database]:
+    mariadb_server.create_database("dcron_contract")
+    database = open_mariadb(mariadb_server)
+    migrations.migrate(database)
+    yield database
+    database.close()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -57,6 +59,14 @@ def test_what_was_put_comes_back(store: ObjectStore, size: int) -> None:
     assert store.size(f"sizes/{size}") == size
 
 
+def test_a_file_is_put_whole(store: ObjectStore, tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"0123456789abcdef" * 200_000)
+    with path.open("rb") as file:
+        store.put("files/a", file)
+    assert store.get("files/a") == path.read_bytes()
+
+
 def test_a_second_put_replaces_the_first(store: ObjectStore) -> None:
     store.put("twice/a", b"one, and longer")
     store.put("twice/a", b"two")
@@ -76,6 +86,71 @@ def test_delete_removes_and_may_be_repeated(store: ObjectStore) -> None:
     store.delete("gone/a")
     store.delete("gone/a")
     assert store.exists("gone/a") is False
+
+
+def test_a_list_names_what_is_below_a_prefix_in_the_order_of_bytes(store: ObjectStore) -> None:
+    # A dash sorts before the slash, a letter behind it.
+    keys = ["listed/b/1", "listed/b-1", "listed/ba", "listed/B", "listed/b/0/x", "listedtoo/a"]
+    for key in keys:
+        store.put(key, b"x")
+    expected = sorted(key for key in keys if key.startswith("listed/"))
+    assert [one.key for one in store.listed("listed/")] == expected
+    assert [one.key for one in store.listed("listed/b/")] == ["listed/b/0/x", "listed/b/1"]
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7])
+def test_a_list_goes_on_behind_any_key_page_by_page(store: ObjectStore, size: int) -> None:
+    keys = sorted(f"paged{size}/{folder}/{name}" for folder in "ab" for name in "xyz")
+    for key in keys:
+        store.put(key, b"x")
+    found: list[str] = []
+    while page := store.listed(f"paged{size}/", found[-1] if found else "", size):
+        found += [one.key for one in page]
+        if len(page) < size:
+            break
+    assert found == keys
+    assert [one.key for one in store.listed(f"paged{size}/", f"paged{size}/a/xx")] == keys[1:]
+
+
+def test_a_list_of_nothing_is_empty(store: ObjectStore) -> None:
+    assert store.listed("nobody/") == []
+
+
+def test_a_list_tells_when_an_object_was_last_put(store: ObjectStore) -> None:
+    before = time.time() - 2  # stores may count in whole seconds
+    store.put("aged/a", b"x")
+    (first,) = store.listed("aged/")
+    assert before < first.modified < time.time() + 2
+    while store.listed("aged/")[0].modified == first.modified:  # until the store's clock moves
+        assert time.time() < before + 15
+        store.put("aged/a", b"x")
+    assert store.listed("aged/")[0].modified > first.modified
+
+
+def test_what_was_removed_is_listed_no_more(store: ObjectStore) -> None:
+    store.put("shrinks/a", b"x")
+    store.put("shrinks/b", b"x")
+    store.delete("shrinks/a")
+    assert [one.key for one in store.listed("shrinks/")] == ["shrinks/b"]
+
+
+def test_a_list_of_what_is_no_prefix_is_refused(store: ObjectStore) -> None:
+    with pytest.raises(ObjectStoreError):
+        store.listed("../")
+
+
+def test_a_directory_lists_no_links_and_nothing_that_has_no_keys_name(tmp_path: Path) -> None:
+    store = open_object_store(ObjectStoreConfig("directory", path=tmp_path / "objects"))
+    store.put("outputs/a", b"x")
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "secret").write_text("x")
+    folder = tmp_path / "objects" / "outputs"
+    (folder / "link").symlink_to(outside)
+    (folder / "file").symlink_to(outside / "secret")
+    (folder / ".put-0123").write_text("half")
+    (folder / "two words").write_text("x")
+    assert [one.key for one in store.listed("outputs/")] == ["outputs/a"]
 
 
 def test_a_prefix_of_a_key_is_no_object(store: ObjectStore) -> None:
@@ -266,3 +341,26 @@ def test_a_directory_does_not_follow_a_link_out_of_it(tmp_path: Path) -> None:
     (tmp_path / "objects" / "b").symlink_to(tmp_path / "outside")
     with pytest.raises(ObjectStoreError):
         store.get("b")
+
+
+def test_a_directory_is_not_written_through_a_link_in_it(tmp_path: Path) -> None:
+    store = open_object_store(ObjectStoreConfig("directory", path=tmp_path / "objects"))
+    store.put("outputs/a", b"x")
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (tmp_path / "objects" / "outputs" / "node1").symlink_to(outside)
+    with pytest.raises(ObjectStoreError):
+        store.put("outputs/node1/run", b"planted")
+    assert list(outside.iterdir()) == []
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root writes for others")
+def test_what_root_puts_into_a_directory_belongs_to_its_owner(tmp_path: Path) -> None:
+    folder = tmp_path / "objects"
+    folder.mkdir(mode=0o700)
+    os.chown(folder, 65534, 65534)
+    store = open_object_store(ObjectStoreConfig("directory", path=folder))
+    store.put("outputs/node1/run", b"x")
+    made = [folder / "outputs", folder / "outputs/node1", folder / "outputs/node1/run"]
+    assert [path.stat().st_uid for path in made] == [65534] * 3
+    assert [path.stat().st_mode & 0o777 for path in made] == [0o700, 0o700, 0o600]

@@ -21,7 +21,7 @@ def lose_answers(
 
     def losing(transactions: Sequence[Sequence[Operation]]) -> Outcome:
         if not left[0]:
-            return commit(transactions)  # type: ignore[return-value]
+            return commit(transactions)
         left[0] -= 1
         if done:
             commit(transactions)
@@ -31,9 +31,9 @@ def lose_answers(
         return [ConnectionLost("the answer was lost") for _ in transactions]
 
     def failing(path: str = "/") -> None:
-        session.sync = sync  # type: ignore[method-assign]
+        session.sync = sync
         raise ConnectionLost("and this one too")
 
-    session.commit_many = losing  # type: ignore[method-assign, assignment]
+    session.commit_many = losing
     if not syncs:
-        session.sync = failing  # type: ignore[method-assign]
+        session.sync = failing

@@ -18,6 +18,8 @@ from pathlib import Path
 
 import pytest
 
+from dcron_common.db import migrations
+from dcron_common.sealing.ring import Ring
 from tests.servers import mariadb
 from tests.servers.certificates import Authority
 from tests.servers.process import end, free_port, launch, wait_until_ready
@@ -48,6 +50,8 @@ ca = "{ca}"
 [object_store]
 kind = "directory"
 path = "{folder}/objects"
+[secrets]
+keys_file = "{folder}/secrets.keys"
 [log]
 """
 
@@ -60,9 +64,9 @@ class App:
     log: Path
     token: str = ""
 
-    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+    def run(self, *arguments: str, given: str = "") -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "dcron_app.main", *arguments, "--config", str(self.config)]
-        return subprocess.run(command, capture_output=True, text=True, timeout=60)
+        return subprocess.run(command, input=given, capture_output=True, text=True, timeout=60)
 
     def call(
         self, method: str, path: str, body: object = None
@@ -134,6 +138,7 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
     with server:
         server.create_database("dcron")
         port = free_port()
+        Ring.read_or_make(folder / "secrets.keys")
         config = folder / "app.toml"
         config.write_text(
             CONFIG.format(
@@ -154,8 +159,8 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
 
 def serve(app: App) -> Iterator[App]:
     assert "run `dcron-app migrate`" in app.run("user", "list").stderr
-    assert app.run("migrate").stdout == "schema 1 (from 0)\n"
-    assert app.run("migrate").stdout == "schema 1 (no change)\n"
+    assert app.run("migrate").stdout == f"schema {migrations.LATEST} (from 0)\n"
+    assert app.run("migrate").stdout == f"schema {migrations.LATEST} (no change)\n"
     assert app.run("user", "add", "admin", "--role", "admin", "--os-user", "root").returncode == 0
     app.token = app.run("token", "add", "admin", "--name", "test").stdout.strip()
     command = [sys.executable, "-m", "dcron_app.main", "--config", str(app.config), "serve"]
@@ -248,6 +253,42 @@ def test_users_and_tokens_are_listed_and_revoked(app: App) -> None:
     assert "no user 'bob'" in app.run("token", "add", "bob", "--name", "t").stderr
 
 
+def test_a_password_comes_from_stdin_or_a_file_and_opens_a_login(app: App, tmp_path: Path) -> None:
+    app.run("user", "add", "pat", "--role", "operator", "--team", "ops", "--team", "web")
+    assert "pat\toperator\tops,web\tdcron-job\tactive\n" in app.run("user", "list").stdout
+    nobody = replace(app, token="none")
+
+    def logs_in(password: str) -> bool:
+        body = {"name": "pat", "password": password}
+        status, _, answer = nobody.call("POST", "/login", body)
+        return status == 200 and "token" in json.loads(answer)
+
+    assert "too short" in app.run("user", "password", "pat", given="short\n").stderr
+    assert app.run("user", "password", "pat", given="correct horse battery\n").returncode == 0
+    assert logs_in("correct horse battery")
+    file = tmp_path / "password"
+    file.write_text("staple of the horse\n")
+    assert app.run("user", "password", "pat", "--file", str(file)).returncode == 0
+    assert logs_in("staple of the horse")
+    assert not logs_in("correct horse battery")
+    assert "no user 'bob'" in app.run("user", "password", "bob", given="x\n").stderr
+    text = app.log.read_text()
+    assert "correct horse" not in text and "staple of" not in text
+
+
+def test_a_token_for_reading_only_reads(app: App) -> None:
+    made = app.run("token", "add", "admin", "--name", "dashboard", "--scope", "read")
+    reader = replace(app, token=made.stdout.strip())
+    assert reader.call("GET", "/jobs")[0] == 200
+    assert reader.call("POST", "/jobs", COMMAND)[0] == 403
+
+
+def test_the_last_admin_stays(app: App) -> None:
+    refused = app.run("user", "set", "admin", "--disable")
+    assert refused.returncode == 1
+    assert "last admin" in refused.stderr
+
+
 def test_a_user_is_changed_disabled_and_enabled(app: App) -> None:
     assert app.run("user", "add", "kim", "--role", "viewer").returncode == 0
     kim = replace(app, token=app.run("token", "add", "kim", "--name", "t").stdout.strip())
@@ -287,3 +328,50 @@ def test_a_wrong_configuration_names_its_key(app: App, tmp_path: Path) -> None:
     assert checked.returncode == 1
     assert "api.processes" in checked.stderr
     assert app.run("config", "check").stdout == "the configuration is sound\n"
+
+
+@pytest.mark.parametrize("command", [["serve"], ["manager"], ["config", "check"]])
+@pytest.mark.parametrize(
+    ("text", "mode", "message"),
+    [
+        ("", 0o640, "holds no key"),
+        ("changeme\n", 0o640, "is not 64 random hex digits"),
+        ("0123456789abcdef" * 4, 0o644, "chmod 0640"),
+        (None, 0, "cannot be read"),
+    ],
+)
+def test_a_wrong_empty_or_open_file_of_keys_is_refused_at_the_start(
+    app: App, tmp_path: Path, command: list[str], text: str | None, mode: int, message: str
+) -> None:
+    keys = tmp_path / "secrets.keys"
+    if text is not None:
+        keys.write_text(text)
+        keys.chmod(mode)
+    bad = App(tmp_path / "app.toml", 0, app.ca, app.log)
+    there = app.config.with_name("secrets.keys")
+    bad.config.write_text(app.config.read_text().replace(str(there), str(keys)))
+    done = bad.run(*command)
+    assert done.returncode == 1
+    assert message in done.stderr and "Traceback" not in done.stderr
+    assert not text or text.strip() not in done.stderr
+
+
+@pytest.fixture
+def keys(app: App) -> Iterator[Path]:
+    """The server's file of keys; what a test writes into it is put back."""
+    path = app.config.with_name("secrets.keys")
+    before = path.read_text()
+    yield path
+    path.write_text(before)
+
+
+def test_secrets_are_encrypted_anew_after_a_rotation(app: App, keys: Path) -> None:
+    assert app.call("PUT", "/secrets/KEY", {"value": "planted-dragon"})[0] == 201
+    keys.write_text("9a3b5c7d" * 8 + "\n" + keys.read_text())
+    assert app.run("secrets", "reencrypt").stdout.startswith("1 secrets, 1 of them encrypted anew")
+    keys.write_text("9a3b5c7d" * 8 + "\n")
+    assert app.run("secrets", "reencrypt").stdout.startswith("1 secrets, 0 of them")
+    keys.write_text("0123456789abcdef" * 4 + "\n")
+    refused = app.run("secrets", "reencrypt")
+    assert refused.returncode == 1 and "secret KEY" in refused.stderr
+    assert "planted-dragon" not in app.log.read_text()

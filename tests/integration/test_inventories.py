@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from dcron_common.config import load_app, load_worker
+from dcron_common.sealing.ring import Ring
 from tests.integration.playbooks import Inventory
 
 CONTROL = ["ctl1", "ctl2", "ctl3"]
@@ -44,6 +45,29 @@ def test_with_the_secrets_made_both_pass_preflight_as_they_are(
 ) -> None:
     assert example.preflight("ctl1,node1") == ""
     assert single.preflight("dcron1") == ""
+
+
+def test_every_control_host_gets_the_same_random_key_of_secrets(example: Inventory) -> None:
+    rings = []
+    for host in CONTROL:
+        file = example.render("dcron_app/secrets.keys.j2", host)
+        rings.append(Ring.read(file))
+        assert load_app(example.render("dcron_app/app.toml.j2", host)).secrets.keys_file == Path(
+            "/etc/dcron/app/secrets.keys"
+        )
+    stored = rings[0].encrypt("KEY", "value")
+    assert {ring.decrypt("KEY", stored) for ring in rings} == {"value"}
+    assert all(ring.is_current(stored) for ring in rings)
+
+
+def test_keys_of_secrets_are_rotated_by_a_list(example: Inventory) -> None:
+    keys = ["0123456789abcdef" * 4, "9a3b5c7d" * 8]
+    before = Ring.read(example.render("dcron_app/secrets.keys.j2", "ctl1", dcron_secret_keys=keys))
+    after = Ring.read(
+        example.render("dcron_app/secrets.keys.j2", "ctl1", dcron_secret_keys=keys[::-1])
+    )
+    stored = after.encrypt("KEY", "value")
+    assert before.decrypt("KEY", stored) == "value" and not before.is_current(stored)
 
 
 def test_the_single_hosts_files_are_in_a_directory(single: Inventory) -> None:

@@ -1,7 +1,8 @@
 """The protocol under random interleavings: fires, moves, losses, restarts, removals, lost answers.
 
 After every step: nothing was launched twice, nothing lives beside itself, epochs only rise,
-nothing starts after a removal. In the end, when all are well again: nothing is open or `running`.
+nothing starts after a removal. In the end, when all are well again: nothing is open or `running`,
+and every due minute has its row.
 """
 
 from __future__ import annotations
@@ -15,8 +16,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from dcron_app.api.announce import close_fences
-from dcron_app.manager.main import Manager
+from dcron_app.api.announce import write_fences
 from dcron_common import paths, timing
 from dcron_common.db import jobs, workers
 from dcron_common.errors import ConnectionLost
@@ -25,6 +25,7 @@ from dcron_common.protocol import Fence
 from dcron_common.run import RunState
 from dcron_worker.runner.model import Launch
 from tests.integration.faults import lose_answers
+from tests.integration.look import unaccounted
 from tests.integration.world import Node, World
 
 NAMES = ("a", "b", "n.example.org")
@@ -56,7 +57,7 @@ class Protocol(RuleBasedStateMachine):
         self.launched: list[tuple[float, str, Launch]] = []
         self.seen: dict[str, int] = {}
         self.freed = Unexplained()
-        logging.getLogger("dcron_app.manager.closing").addHandler(self.freed)
+        logging.getLogger("dcron_app.manager.leftovers").addHandler(self.freed)
 
     @initialize()
     def begin(self) -> None:
@@ -95,7 +96,7 @@ class Protocol(RuleBasedStateMachine):
             row, _ = jobs.remove_job(
                 self.world.database, data.draw(st.sampled_from(live)), self.world.time.now, "x"
             )
-            close_fences(self.world.app, row)
+            write_fences(self.world.app, row)
             self.removed_at[row.id] = self.world.time.now
 
     @rule(seconds=st.sampled_from([1, 4, 10, 35, 61]))
@@ -187,10 +188,7 @@ class Protocol(RuleBasedStateMachine):
 
     @rule()
     def another_leads(self) -> None:
-        world = self.world
-        world.ensemble.expire(world.app.session_id)
-        world.app.start(1)
-        world.manager = Manager("m2", world.app, world.database, world.time.clock())
+        self.world.another_leads()
 
     @rule(name=NODES, drained=st.booleans())
     def a_worker_is_steered(self, name: str, drained: bool) -> None:
@@ -240,7 +238,7 @@ class Protocol(RuleBasedStateMachine):
             self._all_are_well_again()
             self._check_the_end()
         finally:
-            logging.getLogger("dcron_app.manager.closing").removeHandler(self.freed)
+            logging.getLogger("dcron_app.manager.leftovers").removeHandler(self.freed)
             self.world.ensemble.close()
             self.world.database.close()
             shutil.rmtree(self.folder)
@@ -253,7 +251,7 @@ class Protocol(RuleBasedStateMachine):
             node.build()  # reports that were dropped are found again
         for row in list(jobs.all_jobs(self.world.database, live=True)):
             row, _ = jobs.remove_job(self.world.database, row.id, self.world.time.now, "x")
-            close_fences(self.world.app, row)
+            write_fences(self.world.app, row)
         for _ in range(30):
             self.world.time.now += 5
             for node in self.all.values():
@@ -276,12 +274,13 @@ class Protocol(RuleBasedStateMachine):
         for row in jobs.all_jobs(self.world.database):
             found = self.world.rows(row.id)
             assert all(run.state is not RunState.RUNNING for run in found), found
+            # Removed long enough ago: no due minute may wait any more (P7, P8).
+            assert unaccounted(self.world, row.id, deadline=0) == [], found
         for node in self.all.values():
             assert not node.processes.running, node.processes.running
 
 
 Protocol.TestCase.settings = settings(
-    max_examples=40,
     stateful_step_count=40,
     deadline=None,
     suppress_health_check=list(HealthCheck),

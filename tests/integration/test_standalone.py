@@ -115,7 +115,8 @@ def test_killed_at_any_moment_it_goes_on_with_its_jobs_and_runs(
     marks = tmp_path / "marks"
     release = tmp_path / "release"
     command = (
-        f"echo begin >> {marks}; while [ ! -e {release} ]; do sleep 0.1; done; echo end >> {marks}"
+        f"echo begin >> {marks}; while [ ! -e {release} ]; do sleep 0.1; done; echo end >> {marks};"
+        " seq 20000"
     )
     job = server.post(executable=command, schedule="* * * * *", type="command")
     wait_for(lambda: marks.exists(), 75)
@@ -127,6 +128,12 @@ def test_killed_at_any_moment_it_goes_on_with_its_jobs_and_runs(
     assert ended(server, job)[0]["state"] == "succeeded"
     assert ended(server, job)[0]["attempt"] == 1
     assert marks.read_text().split()[:2] == ["begin", "end"]
+    # Its output is longer than the tail: the whole is stored, and read from there.
+    wait_for(lambda: ended(server, job)[0]["output_url"] is not None, 15)
+    run = ended(server, job)[0]["id"]
+    answer = server.ask("GET", f"/jobs/{job}/runs/{run}/output")
+    assert answer.headers["Dcron-Output"] == "whole"
+    assert answer.text == "".join(f"{number}\n" for number in range(1, 20001))
 
 
 def ended(server: Server, job: str) -> list[dict[str, Any]]:
@@ -236,3 +243,64 @@ def test_the_users_own_crontab_gets_lines_and_loses_them_when_it_is_not_wanted_a
     server.start("none")
     assert crontab_of(spool) == [FOREIGN.strip()]
     assert server.signal(signal.SIGTERM) == 0
+
+
+def run_now(server: Server, job: str) -> str:
+    """The id of a run that goes on."""
+    asked: list[Any] = []
+
+    def taken() -> bool:
+        asked.append(server.ask("POST", f"/jobs/{job}/runs"))
+        return bool(asked[-1].status_code == 202)  # 409 until the manager has placed it
+
+    wait_for(taken, 15)
+    run_id = str(asked[-1].json()["run_id"])
+    wait_for(lambda: any(run["id"] == run_id for run in server.runs(job)), 15)
+    return run_id
+
+
+def follow(server: Server, job: str, run_id: str) -> requests.Response:
+    headers = {"Authorization": f"Bearer {(server.state / 'token').read_text().strip()}"}
+    url = f"{server.url}/jobs/{job}/runs/{run_id}/output?follow=true"
+    return requests.get(url, headers=headers, stream=True, timeout=30)
+
+
+def test_a_run_is_followed_while_it_writes(server: Server, tmp_path: Path) -> None:
+    release = tmp_path / "release"
+    command = (
+        f"echo first; while [ ! -e {release} ]; do sleep 0.1; done; printf '\\377\\000'; seq 20000"
+    )
+    job = server.post(executable=command, schedule="0 0 1 1 *", type="command")
+    run_id = run_now(server, job)
+    with follow(server, job, run_id) as answer:
+        assert answer.status_code == 200, answer.text
+        assert answer.headers["Dcron-Output"] == "followed"
+        assert answer.raw.read(6) == b"first\n"
+        assert server.runs(job)[0]["state"] == "running"
+        release.touch()
+        rest = answer.raw.read()
+    assert rest == b"\xff\0" + b"".join(b"%d\n" % number for number in range(1, 20001))
+    wait_for(lambda: server.runs(job)[0]["state"] == "succeeded", 15)
+
+
+def test_a_run_is_begun_and_ended_by_request(server: Server) -> None:
+    # One process: of two the child may go first, and its shell then says so by its exit code.
+    job = server.post(executable="exec sleep 300", schedule="0 0 1 1 *", type="command")
+    asked: list[Any] = []
+
+    def taken() -> bool:
+        asked.append(server.ask("POST", f"/jobs/{job}/runs"))
+        return bool(asked[-1].status_code == 202)  # 409 until the manager has placed it
+
+    wait_for(taken, 15)
+    run_id = asked[-1].json()["run_id"]
+    wait_for(lambda: [run["state"] for run in server.runs(job)] == ["running"], 15)
+    assert server.ask("POST", f"/jobs/{job}/runs/{run_id}/kill").status_code == 202
+    wait_for(lambda: server.runs(job)[0]["state"] == "killed", 15)
+    (run,) = server.runs(job)
+    assert (run["id"], run["trigger"], run["signal"]) == (run_id, "manual", signal.SIGTERM)
+    assert run["reason"] == "ended by user admin"
+    changed = server.ask("PATCH", f"/jobs/{job}", {"executable": "exit 3"})
+    assert changed.headers["ETag"] == '"2"'
+    wait_for(taken, 15)
+    wait_for(lambda: [run["exit_code"] for run in server.runs(job)][:1] == [3], 15)

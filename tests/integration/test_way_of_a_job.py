@@ -36,7 +36,7 @@ def test_a_job_stands_on_one_worker_runs_and_is_recorded(world: World) -> None:
     assert world.app.children(paths.runs(holder)) == []
 
 
-def test_a_minute_is_launched_once_however_often_it_is_hinted(world: World) -> None:
+def test_p2_a_minute_is_launched_once_however_often_it_is_hinted(world: World) -> None:
     node = world.add("a")
     world.post()
     world.go(70)
@@ -67,7 +67,7 @@ def test_a_one_shot_is_finished_after_its_run(world: World) -> None:
     assert len(node.processes.launched) == 1
 
 
-def test_a_retry_keeps_the_job_taken_and_runs_after_its_delay(world: World) -> None:
+def test_p12_a_retry_keeps_the_job_taken_and_runs_after_its_delay(world: World) -> None:
     node = world.add("a")
     job = world.post(retries=1, retry_delay_seconds=30)
     world.go(65)
@@ -109,7 +109,7 @@ def test_jobs_of_a_lost_worker_move_at_once(world: World) -> None:
     assert world.holders(job) == [name for name in ("a", "b") if name != holder]
 
 
-def test_a_run_of_a_lost_worker_is_resumed_only_after_its_lease(world: World) -> None:
+def test_p4_a_run_of_a_lost_worker_is_resumed_only_after_its_lease(world: World) -> None:
     world.add("a")
     world.add("b")
     job = world.post()
@@ -148,7 +148,7 @@ def test_a_run_that_must_not_be_repeated_is_lost_with_its_worker(world: World) -
     assert world.status(job) == "error"
 
 
-def test_a_restarted_daemon_owns_its_runs_again(world: World) -> None:
+def test_p5_a_restarted_daemon_owns_its_runs_again(world: World) -> None:
     node = world.add("a")
     job = world.post()
     world.go(65)
@@ -162,7 +162,7 @@ def test_a_restarted_daemon_owns_its_runs_again(world: World) -> None:
     assert [row.state for row in world.rows(job)] == [RunState.SUCCEEDED]
 
 
-def test_a_run_that_ended_while_the_daemon_was_away_is_recorded(world: World) -> None:
+def test_p6_a_run_that_ended_while_the_daemon_was_away_is_recorded(world: World) -> None:
     node = world.add("a")
     job = world.post()
     world.go(65)
@@ -186,7 +186,7 @@ def test_a_claim_without_a_process_is_started_again_by_the_same_worker(world: Wo
     assert [row.state for row in world.rows(job)] == [RunState.LOST, RunState.SUCCEEDED]
 
 
-def test_the_second_of_two_overlapping_runs_is_skipped(world: World) -> None:
+def test_p11_the_second_of_two_overlapping_runs_is_skipped(world: World) -> None:
     node = world.add("a")
     job = world.post()
     world.go(125)
@@ -204,7 +204,7 @@ def test_a_drained_worker_gives_its_jobs_away(world: World) -> None:
     assert all(world.holders(job) == ["b"] for job in ids)
 
 
-def test_a_worker_that_was_cut_off_cannot_claim_what_has_moved(world: World) -> None:
+def test_p1_a_worker_that_was_cut_off_cannot_claim_what_has_moved(world: World) -> None:
     world.add("a")
     world.add("b")
     job = world.post()
@@ -221,11 +221,11 @@ def test_a_worker_that_was_cut_off_cannot_claim_what_has_moved(world: World) -> 
     assert not lost.processes.launched
 
 
-def test_a_new_leader_goes_on_and_the_old_one_writes_nothing(world: World) -> None:
+def test_p1_a_new_leader_goes_on_and_the_old_one_writes_nothing(world: World) -> None:
     world.add("a")
     other_session = world.ensemble.session()
     other_session.start(1)
-    other = Manager("m2", other_session, world.database, world.time.clock())
+    other = Manager("m2", other_session, world.database, world.time.clock(), ring=world.ring)
     world.turn()
     assert not other._leader.step()
     proof = world.manager._election.proof

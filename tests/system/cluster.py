@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import base64
 import os
-import re
 import shutil
 import subprocess
 import time
@@ -20,12 +19,13 @@ from typing import Any
 import pytest
 import requests
 
+from chaos import roles
+from dcron_worker.crontab import job_ids
+
 CHECKOUT = Path(__file__).resolve().parents[2]
 HOSTS = ("ctl1", "ctl2", "ctl3", "node1", "node2")
 CONTROL = HOSTS[:3]
 NEVER = "0 0 1 1 *"  # due on one minute of the year
-_CRONTAB = re.compile(r"dcron job ([0-9]+)")
-_LEADS = re.compile(r"manager=(\S+) leads with epoch ([0-9]+)")
 
 needs_cluster = pytest.mark.skipif(
     any(not os.environ.get(name) for name in ("DCRON_URL", "DCRON_TOKEN", "DCRON_CA")),
@@ -83,28 +83,23 @@ def script(text: str, **more: Any) -> dict[str, Any]:
 
 def lab(*words: str, seconds: float = 300) -> str:
     """Run bin/lab on the lab that LAB names; its output. AssertionError if it failed."""
-    done = _lab(*words, seconds=seconds)
-    assert done.returncode == 0, f"bin/lab {' '.join(words)}: {done.stdout}{done.stderr}"
-    return done.stdout
-
-
-def _lab(*words: str, seconds: float) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
+    done = subprocess.run(
         [str(CHECKOUT / "bin" / "lab"), *words],
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
         timeout=seconds,
     )
+    assert done.returncode == 0, f"bin/lab {' '.join(words)}: {done.stdout}{done.stderr}"
+    return done.stdout
 
 
 def _jobs_on(host: str) -> set[str]:
     """Ids of the jobs in the host's /etc/cron.d. A host without a crontab of ours has none."""
-    done = _lab("exec", host, "grep -rhoE 'dcron job [0-9]+' /etc/cron.d", seconds=30)
-    # grep: 0 found, 1 nothing found. Anything else is no answer and must not pass for "nothing".
-    assert done.returncode in (0, 1), f"{host}: {done.stdout}{done.stderr}"
-    assert done.returncode == 0 or not done.stderr.strip(), f"{host}: {done.stderr}"
-    return set(_CRONTAB.findall(done.stdout))
+    # find succeeds where there is no such file, so a failure is never taken for "none". A name
+    # with a dot is a file in the making.
+    look = "find /etc/cron.d -name 'dcron*' ! -name '*.*' -exec cat {} +"
+    return set(map(str, job_ids(lab("exec", host, look, seconds=30))))
 
 
 def crontabs(hosts: Iterable[str] = HOSTS) -> dict[str, set[str]]:
@@ -120,26 +115,22 @@ def hosts_with_job(job_id: str, hosts: Iterable[str] = HOSTS) -> list[str]:
 
 
 def zookeeper_leader() -> str:
-    """The control host whose ZooKeeper leads: the leader alone listens for followers."""
-    listening = "ss --no-header --listening --tcp --numeric 'sport = :2888'"
-    leading = [host for host in CONTROL if lab("exec", host, listening, seconds=30).strip()]
-    assert len(leading) == 1, f"on port 2888 listen: {leading}"
+    """The control host whose ZooKeeper leads."""
+    leading = roles.zookeeper_leaders(_ask, CONTROL)
+    assert len(leading) == 1, f"there lead: {leading}"
     return leading[0]
 
 
 def manager_leader() -> str:
-    """The control host whose manager leads: of all that ever said so, the one of the highest
-    epoch, which every new leader raises."""
-    line = (
-        "journalctl --no-pager --output=cat --unit=dcron-manager"
-        " | grep ' leads with epoch ' | tail -n 1"
-    )
-    said = [_LEADS.search(lab("exec", host, line, seconds=30)) for host in CONTROL]
-    epochs = {int(found[2]): found[1] for found in said if found}
-    assert epochs, "no manager says in its journal that it leads: has its message changed?"
-    leader = epochs[max(epochs)]
+    """The control host whose manager leads."""
+    leader = roles.manager_leader(_ask, CONTROL)
+    assert leader is not None, "no manager says in its journal that it leads"
     assert leader in CONTROL, leader
     return leader
+
+
+def _ask(host: str, command: str) -> str:
+    return lab("exec", host, command, seconds=30)
 
 
 def leaders() -> dict[str, list[str]]:

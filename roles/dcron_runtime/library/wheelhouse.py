@@ -80,9 +80,7 @@ def sources(project: Path, packages: list[str]) -> list[Path]:
     found = [Path("setup.py"), Path("pyproject.toml")]
     for package in packages:
         below = (project / package).rglob("*")
-        found += [
-            p.relative_to(project) for p in below if p.suffix == ".py" or p.name == "py.typed"
-        ]
+        found += [p.relative_to(project) for p in below if p.is_file() and p.suffix != ".pyc"]
     return sorted(found)
 
 

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from dcron_worker.runner.client import Runner
@@ -38,11 +38,21 @@ def running(pid: int) -> bool:
 class Stage:
     """A launcher process with a connected client; the lease is far away at first."""
 
-    def __init__(self, folder: Path, *options: str) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *options: str,
+        prefix: Sequence[str] = (),
+        program: Sequence[str] = ("-m", "dcron_worker.runner"),
+    ) -> None:
+        """`prefix`: a command that ends in an exec of its arguments, which are the launcher's.
+        `program`: what Python runs as the launcher."""
         self.folder = folder
         self.socket = folder / "socket"
         self.state = folder / "state"
         self._options = options
+        self._prefix = prefix
+        self._program = program
         self.has_cgroups = "--no-cgroups" not in options  # if this machine has any
         self.processes: list[subprocess.Popen[bytes]] = []
         self.runner = Runner(self.socket, self.state)
@@ -51,7 +61,7 @@ class Stage:
         self.runner.renew(boot() + 3600)
 
     def begin(self) -> None:
-        command = [sys.executable, "-m", "dcron_worker.runner"]
+        command = [*self._prefix, sys.executable, *self._program]
         command += ["--socket", str(self.socket), "--state", str(self.state), *self._options]
         environment = {**os.environ, "LAUNCHERS_OWN": "leaked"}
         self.processes.append(subprocess.Popen(command, env=environment))
@@ -61,6 +71,13 @@ class Stage:
         """SIGKILL the launcher."""
         self.processes[-1].send_signal(signal.SIGKILL)
         self.processes[-1].wait(PATIENCE)
+
+    def starter(self) -> int:
+        """The process that forks the launcher's runs."""
+        launcher = self.processes[-1].pid
+        children = Path(f"/proc/{launcher}/task/{launcher}/children").read_text().split()
+        [pid] = [int(x) for x in children if b"starter" in Path(f"/proc/{x}/cmdline").read_bytes()]
+        return pid
 
     def launch(self, run_id: str, script: str, **changes: object) -> Launch:
         """A run of `/bin/sh -c script`, with what the test is about changed."""

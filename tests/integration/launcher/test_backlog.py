@@ -48,6 +48,8 @@ def gather(stage: Stage, runs: int = RUNS) -> list[Ended]:
     results = [end_of(number) for number in range(runs)]
     register = Register(stage.state)
     register.add([stage.launch(result.run_id, "true") for result in results])
+    for result in results:
+        register.output_path(result.run_id).write_text(TAIL)
     register.end(results)
     register.journal.close()
     stage.begin()
@@ -85,6 +87,7 @@ def test_all_results_are_told_in_their_order_and_can_be_acknowledged(stage: Stag
         told += events
     assert told == results
     assert [known[2] for known in stage.runner.known().values()] == results
+    assert stage.runner.names() == {result.run_id: True for result in results}
     stage.runner.acknowledge([result.run_id for result in results])
     assert stage.runner.known() == {}
     stage.crash()

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import sys
 import time
-
-import pytest
+from pathlib import Path
 
 from tests.integration.launcher.stage import Stage, boot, running, wait_until
 
@@ -73,7 +71,7 @@ def test_what_goes_when_asked_is_not_worth_a_word(stage: Stage) -> None:
     assert not running(stage.written("pid"))
 
 
-def test_a_leased_run_ends_when_the_daemon_no_longer_renews(stage: Stage) -> None:
+def test_p5_a_leased_run_ends_when_the_daemon_no_longer_renews(stage: Stage) -> None:
     stage.start("leased", "trap '' TERM; while :; do sleep 1; done", grace_seconds=60)
     stage.start("free", "sleep 60", leased=False)
     stage.started("leased")
@@ -86,7 +84,7 @@ def test_a_leased_run_ends_when_the_daemon_no_longer_renews(stage: Stage) -> Non
     assert stage.runner.known()["free"][2] is None
 
 
-def test_a_renewed_lease_lets_the_run_go_on(stage: Stage) -> None:
+def test_p5_a_renewed_lease_lets_the_run_go_on(stage: Stage) -> None:
     stage.runner.renew(boot() + 0.5)
     stage.start("run", "sleep 1.2; echo through")
     stage.started("run")
@@ -94,36 +92,35 @@ def test_a_renewed_lease_lets_the_run_go_on(stage: Stage) -> None:
     assert stage.ended("run").output_tail == "through\n"
 
 
-def test_too_much_output_ends_the_run_and_is_cut(stage: Stage) -> None:
-    ended = stage.run("yes", output_bytes=100_000)
-    assert (ended.state, ended.reason) == ("failed", "output limit of 100000 bytes exceeded")
-    assert (ended.truncated, ended.output_size, len(ended.output_tail)) == (True, 100_000, 8192)
+# Two forks, a session of its own, an empty environment: nothing in /proc leads back to the run.
+ESCAPED = """
+( setsid env -i /bin/sh -c '
+    ( trap "" TERM HUP; echo $$ >{file}.parent; exec /bin/sh -c "echo \\$\\$ >{file}; trap : TERM;
+      while :; do /bin/sleep 1; done" ) & exit 0
+' ) &
+"""
 
 
-@pytest.mark.parametrize("name", ["memory_bytes", "processes", "cpu_percent"])
-def test_a_limit_without_cgroups_is_not_silently_ignored(stage: Stage, name: str) -> None:
-    if stage.has_cgroups:
-        assert stage.run("true", **{name: 1 << 26}).state in ("succeeded", "failed")
-        return
-    reason = stage.run("true", **{name: 1 << 26}).reason
-    assert reason is not None and f"limits.{name} cannot be enforced on this host" in reason
+def test_what_hides_behind_two_forks_ends_with_the_run_by_its_cgroup(tmp_path: Path) -> None:
+    stage = Stage(tmp_path)
+    try:
+        hidden = ESCAPED.format(file=stage.folder / "pid")
+        stage.start("run", f"{hidden} sleep 60", grace_seconds=0.3)
+        pid = stage.written("pid")
+        assert b"DCRON" not in Path(f"/proc/{pid}/environ").read_bytes()
+        wait_until(lambda: not running(int((stage.folder / "pid.parent").read_text())))
+        stage.runner.kill("run", "asked")
+        assert stage.ended("run").state == "killed"
+        assert not running(pid)
+    finally:
+        stage.close()
 
 
-HOG = "import sys; sys.stdout.write(str(len(bytearray(200 << 20))))"
-CROWD = "for i in 1 2 3 4 5 6; do sleep 1 & done; wait; false"
-
-
-@pytest.mark.parametrize(
-    ("limits", "argv", "reason"),
-    [
-        ({"memory_bytes": 64 << 20}, (sys.executable, "-c", HOG), "memory limit of 67108864"),
-        ({"processes": 4}, ("/bin/sh", "-c", CROWD), "limit of 4 processes reached"),
-    ],
-)  # fmt: skip
-def test_an_exceeded_limit_is_the_reason(
-    stage: Stage, limits: dict[str, int], argv: tuple[str, ...], reason: str
-) -> None:
-    ended = stage.run("", argv=argv, **limits)
-    assert ended.state == "failed" and ended.reason is not None
-    refused = "cannot be enforced on this host" in ended.reason
-    assert refused if not stage.has_cgroups else refused or ended.reason.startswith(reason)
+def test_a_stopped_descendant_ends_with_the_run(stage: Stage) -> None:
+    script = f"sh -c 'echo $$ >{stage.folder}/pid; kill -STOP $$; sleep 60' & sleep 60"
+    stage.start("run", script, grace_seconds=0.5)
+    pid = stage.written("pid")
+    wait_until(lambda: _state(pid) == "T")
+    stage.runner.kill("run", "asked")
+    assert stage.ended("run").state == "killed"
+    assert not running(pid)

@@ -28,10 +28,34 @@ def test_a_run_outlives_its_launcher_and_is_guarded_by_the_next(stage: Stage) ->
     assert not running(started.pid)
 
 
+def test_an_exit_is_seen_by_the_next_launcher(stage: Stage) -> None:
+    stage.start("run", f"until [ -e {stage.folder}/go ]; do sleep 0.02; done; echo done; exit 3")
+    pid = stage.started("run").pid
+    stage.crash()
+    stage.begin()
+    (stage.folder / "go").touch()
+    assert set(stage.runner.known()) == {"run"}
+    ended = stage.ended("run")
+    assert (ended.state, ended.exit_code, ended.output_tail) == ("failed", 3, "done\n")
+    assert not running(pid)
+
+
+def test_an_exit_while_there_is_no_launcher_is_kept(stage: Stage) -> None:
+    stage.start("run", f"until [ -e {stage.folder}/go ]; do sleep 0.02; done")
+    pid = stage.started("run").pid
+    stage.crash()
+    (stage.folder / "go").touch()
+    wait_until(lambda: not running(pid))
+    stage.begin()
+    assert (stage.ended("run").state, stage.ended("run").exit_code) == ("succeeded", 0)
+
+
 def test_an_exit_that_nobody_saw_is_lost(stage: Stage) -> None:
     stage.start("run", f"until [ -e {stage.folder}/go ]; do sleep 0.02; done; echo done")
     pid = stage.started("run").pid
+    starter = stage.starter()
     stage.crash()
+    os.kill(starter, signal.SIGKILL)
     stage.begin()
     (stage.folder / "go").touch()
     ended = stage.ended("run")
@@ -39,14 +63,56 @@ def test_an_exit_that_nobody_saw_is_lost(stage: Stage) -> None:
     assert not running(pid)
 
 
-def test_an_exit_while_there_is_no_launcher_is_lost(stage: Stage) -> None:
-    stage.start("run", f"until [ -e {stage.folder}/go ]; do sleep 0.02; done")
-    pid = stage.started("run").pid
-    stage.crash()
+@pytest.mark.parametrize("victim", ["launcher", "starter"])
+def test_what_is_said_never_to_have_started_has_not(stage: Stage, victim: str) -> None:
+    ids = [f"r{number}" for number in range(300)]
+    stage.runner.start([stage.launch(x, f"echo ran >>{stage.folder}/{x}.ran") for x in ids])
+    if victim == "launcher":
+        stage.crash()
+        stage.begin()
+    else:
+        os.kill(stage.starter(), signal.SIGKILL)
+    ends = {run_id: stage.ended(run_id) for run_id in ids}
+    ran = {x: (stage.folder / f"{x}.ran").read_text() for x in ids if _ran(stage, x)}
+    assert set(ran.values()) <= {"ran\n"}, "none twice"
+    for run_id, end in ends.items():
+        if end.state == "succeeded":
+            assert run_id in ran
+        elif (end.reason or "").startswith("never started"):
+            assert run_id not in ran and end.started_at is None
+        else:
+            assert end.state == "lost"
+
+
+def _ran(stage: Stage, run_id: str) -> bool:
+    return (stage.folder / f"{run_id}.ran").exists()
+
+
+def test_a_starter_that_dies_takes_no_run_with_it(stage: Stage) -> None:
+    stage.start("run", f"until [ -e {stage.folder}/go ]; do sleep 0.02; done; exit 3")
+    stage.started("run")
+    starter = stage.starter()
+    os.kill(starter, signal.SIGKILL)
+    stage.start("next", "true")
+    assert stage.ended("next").state in ("succeeded", "lost"), "lost: the dead one had its order"
+    stage.start("later", "exit 4")
+    assert stage.ended("later").exit_code == 4
     (stage.folder / "go").touch()
-    wait_until(lambda: not running(pid))
+    assert stage.ended("run").exit_code == 3
+
+
+def test_a_starter_goes_when_its_launcher_and_its_runs_have_gone(stage: Stage) -> None:
+    stage.start("run", f"until [ -e {stage.folder}/go ]; do sleep 0.02; done")
+    stage.started("run")
+    starter = stage.starter()
+    stage.crash()
+    assert running(starter)
+    (stage.folder / "go").touch()
+    wait_until(lambda: not running(starter))
     stage.begin()
-    assert stage.ended("run").state == "lost"
+    stage.ended("run")
+    stage.runner.acknowledge(["run"])
+    wait_until(lambda: len(list((stage.state / "starters").iterdir())) == 1)
 
 
 def test_a_timeout_goes_on_after_a_restart(stage: Stage) -> None:

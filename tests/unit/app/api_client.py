@@ -13,17 +13,22 @@ from urllib.parse import unquote_to_bytes, urlsplit
 from wsgiref.headers import Headers
 from wsgiref.util import setup_testing_defaults
 
+from argon2 import PasswordHasher
+
 from dcron_app.api.app import build
 from dcron_app.api.services import Services, Settings
+from dcron_app.passwords import Passwords
 from dcron_common import paths
 from dcron_common.clock import Clock
 from dcron_common.coordinator.local import LocalCoordinator, LocalEnsemble
-from dcron_common.db import migrations, users
+from dcron_common.db import migrations, tokens, users
 from dcron_common.db.connection import Database
 from dcron_common.db.models import Audit, Job, JobRevision
 from dcron_common.object_store.directory import DirectoryStore
+from dcron_common.sealing.ring import Ring
 
 NOW = 1_800_000_030.0  # 2027-01-15T08:00:30Z
+QUICK = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
 COMMAND = {"executable": "ls -la", "schedule": "5 * * * *", "type": "command"}
 
 
@@ -84,6 +89,8 @@ class Api:
         seen: list[Any] = []
         pieces = self.app(environ, lambda status, headers, *rest: seen.append((status, headers)))
         data = b"".join(pieces)
+        if hasattr(pieces, "close"):
+            pieces.close()  # as every server does
         status, sent = seen[0]
         return Answer(int(status.split()[0]), Headers(sent), data)
 
@@ -95,6 +102,12 @@ class Api:
 
     def post(self, path: str, value: Any = None, **more: Any) -> Answer:
         return self.call("POST", path, json.dumps(value).encode(), **more)
+
+    def put(self, path: str, value: Any = None, **more: Any) -> Answer:
+        return self.call("PUT", path, json.dumps(value).encode(), **more)
+
+    def patch(self, path: str, value: Any, **more: Any) -> Answer:
+        return self.call("PATCH", path, json.dumps(value).encode(), **more)
 
     def stored(self) -> dict[str, Any]:
         """Everything that a request could leave behind."""
@@ -113,10 +126,10 @@ def open_api(tmp_path: Path, **settings: Any) -> Iterator[Api]:
     """An API with the users admin (also root), operator and viewer."""
     database = Database.sqlite(tmp_path / "dcron.db")
     migrations.migrate(database)
-    tokens = {}
+    opened = {}
     for name, os_users in (("admin", ["root", "*"]), ("operator", ["dcron-job"]), ("viewer", [])):
-        users.add_user(database, name, users.Role(name), None, os_users, NOW, "test")
-        tokens[name] = users.add_token(database, name, "test", None, NOW, "test")
+        users.add_user(database, name, users.Role(name), [], os_users, NOW, "test")
+        opened[name] = tokens.add_token(database, name, "test", None, NOW, "test").text
     ensemble = LocalEnsemble()
     coordinator = ensemble.session()
     coordinator.start(1.0)
@@ -130,9 +143,11 @@ def open_api(tmp_path: Path, **settings: Any) -> Iterator[Api]:
         DirectoryStore(folder),
         Clock(wall=lambda: time[0], boot=lambda: time[0]),
         Settings(**{"max_executable_bytes": 4096, **settings}),
+        Passwords(QUICK),
+        ring=Ring.generate(),
     )
     try:
-        yield Api(services, ensemble, coordinator, folder, time, tokens)
+        yield Api(services, ensemble, coordinator, folder, time, opened)
     finally:
         coordinator.stop()
         ensemble.close()

@@ -2,7 +2,7 @@
 
 import pytest
 
-from dcron_common.db import runs
+from dcron_common.db import old_runs, runs
 from dcron_common.run import RunRecord, RunState, Trigger
 from tests.unit.app.api_client import COMMAND, NOW, Api
 
@@ -63,3 +63,12 @@ def test_a_span_that_makes_no_sense_is_refused(job: Api, query: str, field: str)
 
 def test_a_job_that_never_was_has_no_ledger(api: Api) -> None:
     assert api.get("/jobs/9/ledger").status == 404
+
+
+def test_minutes_that_retention_has_removed_are_expired_not_unaccounted_for(job: Api) -> None:
+    database = job.services.database
+    rows = old_runs.runs_before(database, 1, None, FIRST + 60, 10)
+    old_runs.drop_runs(database, 1, rows, horizon=True)
+    found = job.get("/jobs/1/ledger").json
+    assert [one["outcome"] for one in found] == ["expired", "skipped", "pending", "pending"]
+    assert found[0]["reason"] == "its row has had its time and was removed"

@@ -147,7 +147,7 @@ REFUSED = [
     ("a folder above", {**COMMAND, "working_directory": "/tmp/../etc"}, 422, "working_directory"),
     ("NUL in a folder", {**COMMAND, "working_directory": "/a\0"}, 422, "working_directory"),
     ("a newline in a folder", {**COMMAND, "working_directory": "/a\n"}, 422, "working_directory"),
-    ("a secret that is not there", {**COMMAND, "secrets": ["s3"]}, 422, "secrets"),
+    ("a secret that is not there", {**COMMAND, "secrets": ["s3"]}, 422, "secrets[0]"),
     ("a newline in a secret", {**COMMAND, "secrets": ["a\nb"]}, 422, "secrets[0]"),
     ("an OS user with a newline", {**COMMAND, "run_as": "root\n"}, 422, "run_as"),
     ("an OS user with NUL", {**COMMAND, "run_as": "root\0"}, 422, "run_as"),
@@ -196,8 +196,8 @@ FRAMES = [
     ("a newline after health", "GET", "/health/live%0A", {}, None, 404),
     ("a path upwards", "GET", "/jobs/../workers", {}, None, 404),
     ("a job that is not there", "GET", "/jobs/1", {}, None, 404),
-    ("PUT", "PUT", "/jobs", {}, b"{}", 405),
-    ("PATCH", "PATCH", "/jobs/1", {}, b"{}", 405),
+    ("PUT", "PUT", "/workers", {}, b"{}", 405),
+    ("PATCH of all", "PATCH", "/jobs", {}, b"{}", 405),
     ("DELETE of all", "DELETE", "/jobs", {}, None, 405),
     ("POST to health", "POST", "/health/live", {}, b"{}", 405),
 ]
@@ -235,6 +235,7 @@ TAKEN = [
     ("nulls where null is the default", {**COMMAND, "name": None, "team": None, "timezone": None}),
     ("on all of some workers", {**COMMAND, "placement": {"labels": {"rack": "a1"}, "on": "all"}}),
     ("limits in part", {**COMMAND, "limits": {"memory_bytes": None, "processes": 1}}),
+    ("a whole number with a point", {**COMMAND, "timeout_seconds": 60.0}),
     ("paused from the start", {**COMMAND, "paused": True}),
 ]
 

@@ -79,3 +79,17 @@ def test_placing_again_moves_nothing(count: int, capacities: list[int], homes: l
     once = place(wishes(count), fleet, present)
     assert all(worker is not None for worker in once.values())
     assert place(wishes(count), fleet, once) == once
+
+
+def test_a_worker_without_a_launcher_gets_nothing_and_keeps_what_runs() -> None:
+    fleet = [Host("a", {}, 100, starts=False), Host("b", {}, 100)]
+    present = {Slot(0): "a", Slot(1): "a"}
+    placed = place([Wish(Slot(0), ANY), Wish(Slot(1), ANY, movable=False)], fleet, present)
+    assert placed == {Slot(0): "b", Slot(1): "a"}
+    assert place(wishes(10), fleet, {}) == {Slot(n): "b" for n in range(10)}
+
+
+def test_where_no_worker_has_a_launcher_nothing_moves() -> None:
+    fleet = [Host("a", {}, 100, starts=False), Host("b", {}, 100, starts=False)]
+    present: dict[Slot, str | None] = {Slot(n): "a" for n in range(10)}
+    assert place(wishes(10), fleet, present) == present

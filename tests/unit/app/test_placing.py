@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import cast
+
+from dcron_app.manager.election import Election
 from dcron_app.manager.placing import Placing
 from dcron_app.manager.view import View, Wanted
 from dcron_common import paths
+from dcron_common.clock import Clock
 from dcron_common.coordinator.contract import Check
 from dcron_common.coordinator.local import LocalEnsemble
 from dcron_common.job import JobType, Spec
@@ -30,9 +34,16 @@ def test_it_looks_only_when_there_is_a_reason() -> None:
         coordinator.ensure(path)
     spec = Spec(1, "i", 1, JobType.COMMAND, "true", "* * * * *", "UTC", 60)
     view = View(jobs={1: Wanted(spec)}, workers={"a": registration("a")})
-    placing = Placing(coordinator, Led())  # type: ignore[arg-type]  # its proof is all that counts
+    clock = Clock(wall=lambda: 60.0, boot=lambda: 60.0)
+    placing = Placing(coordinator, cast(Election, Led()), clock)
     assert placing.place(view)
     assert view.fences[Slot(1)].fence.holder == "a"
+    assert not placing.place(view)
+    assert (view.unread, view.assigned[Slot(1)]) == ({1}, set()), "the job is read again first"
+    view.unread.clear()
+    placing.look_again()
+    assert placing.place(view)
+    assert view.assigned[Slot(1)] == {("a", Wanted(spec).edition)}
     assert not placing.place(view)
     view.workers["b"] = registration("b")
     assert placing.place(view), "a host came"

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from dcron_common.config import AppConfig, load_app, load_worker
+from dcron_common.config import AppConfig, RetentionConfig, load_app, load_worker
 from dcron_common.errors import ConfigError
 
 APP = """
@@ -40,6 +42,8 @@ region = "us-east-1"
 access_key = "app:s3"
 secret_key = "Yt5mQ1zRk8Wd4Js"
 ca = "/etc/dcron/ca.crt"
+[secrets]
+keys_file = "/etc/dcron/app/secrets.keys"
 [log]
 level = "INFO"
 """
@@ -52,7 +56,7 @@ crontab = "system"
 state_dir = "/var/lib/dcron-worker"
 fifo = "/run/dcron/fire"
 run_as = ["dcron-job", "backup"]
-""" + APP.replace(APP[APP.index("[api]") : APP.index("[database]")], "")
+""" + re.sub(r"(?s)\[(api|secrets)\].*?(?=\[database|\[log)", "", APP)
 
 
 def app(tmp_path: Path, text: str) -> AppConfig:
@@ -69,6 +73,7 @@ def test_app_toml_becomes_typed_sections(tmp_path: Path) -> None:
     assert config.database.hosts == ("10.77.1.100:3307",)
     assert config.zookeeper.hosts == ("ctl1:2281", "ctl2:2281", "ctl3:2281")
     assert config.object_store.endpoint == "https://10.77.1.11:8080"
+    assert config.secrets.keys_file == Path("/etc/dcron/app/secrets.keys")
 
 
 def test_worker_toml_becomes_typed_sections(tmp_path: Path) -> None:
@@ -88,7 +93,7 @@ def test_what_has_a_default_may_be_left_out(tmp_path: Path) -> None:
 
 
 def test_a_directory_and_sqlite_need_only_a_path(tmp_path: Path) -> None:
-    start, end = APP.index("[object_store]"), APP.index("[log]")
+    start, end = APP.index("[object_store]"), APP.index("[secrets]")
     text = APP.replace(APP[start:end], '[object_store]\nkind="directory"\npath="/srv/files"\n')
     start, end = text.index("[database]"), text.index("[zookeeper]")
     text = text.replace(text[start:end], '[database]\nkind="sqlite"\npath="/srv/dcron.db"\n')
@@ -175,6 +180,53 @@ def test_an_empty_default_or_weak_secret_is_refused(tmp_path: Path, real: str, s
         assert secret not in str(caught.value)
 
 
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """A folder that everybody may enter, as /etc/dcron is not: pytest's own keeps others out."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        yield folder
+
+
+@pytest.mark.parametrize("mode", [0o644, 0o604, 0o666, 0o602])
+def test_a_file_with_secrets_that_is_open_to_everybody_is_refused(
+    open_folder: Path, mode: int
+) -> None:
+    file = open_folder / "app.toml"
+    file.write_text(APP)
+    file.chmod(mode)
+    with pytest.raises(ConfigError, match=f"every user of this host may .*; chmod o= {file}"):
+        load_app(file)
+    open_folder.chmod(0o750)
+    load_app(file)  # nobody else gets as far as the file
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o640])
+def test_a_file_with_secrets_that_is_closed_to_others_is_read(open_folder: Path, mode: int) -> None:
+    file = open_folder / "app.toml"
+    file.write_text(APP)
+    file.chmod(mode)
+    assert load_app(file).database.user == "dcron_app"
+
+
+def test_a_file_without_secrets_may_be_read_by_everybody_but_written_by_none(
+    open_folder: Path,
+) -> None:
+    file = open_folder / "app.toml"
+    sections = {"database": 'kind = "sqlite"\npath = "/srv/d.db"\n'}
+    sections["object_store"] = 'kind = "directory"\npath = "/srv/objects"\n'
+    text = APP
+    for name, values in sections.items():
+        text = re.sub(rf"\[{name}\]\n(?:[^\[].*\n)*", f"[{name}]\n{values}", text)
+    file.write_text(text)
+    file.chmod(0o644)
+    assert load_app(file).database.kind == "sqlite"
+    file.chmod(0o646)
+    with pytest.raises(ConfigError, match="may write it"):
+        load_app(file)
+
+
 def test_a_missing_file_and_bad_toml_name_the_file(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=re.escape(str(tmp_path / "none.toml"))):
         load_app(tmp_path / "none.toml")
@@ -195,3 +247,29 @@ def test_run_as_names_os_users(tmp_path: Path) -> None:
     file.write_text(WORKER.replace('"backup"', '"a b; rm"'))
     with pytest.raises(ConfigError, match=r"worker\.run_as"):
         load_worker(file)
+
+
+def test_without_a_section_retention_is_by_its_defaults(tmp_path: Path) -> None:
+    assert app(tmp_path, APP).retention == RetentionConfig(90, 1000, 90)
+
+
+def test_retention_is_read_and_each_part_is_turned_off_by_a_word_or_zero(tmp_path: Path) -> None:
+    text = '[retention]\nrun_days = 30\nruns_per_job = "never"\nremoved_job_days = 0\n'
+    assert app(tmp_path, APP + text).retention == RetentionConfig(30, None, None)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "run_days = -1",
+        'run_days = "forever"',
+        "run_days = true",
+        "runs_per_job = 10_000_001",
+        "runs_per_job = 1.5",
+        "removed_job_days = 36_501",
+        "removed_days = 3",
+    ],
+)
+def test_retention_that_makes_no_sense_is_refused_by_name(tmp_path: Path, line: str) -> None:
+    with pytest.raises(ConfigError, match=f"retention.{line.partition(' ')[0]}"):
+        app(tmp_path, f"{APP}[retention]\n{line}\n")

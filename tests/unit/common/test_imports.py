@@ -55,8 +55,15 @@ def test_the_launcher_needs_the_standard_library_only() -> None:
         ("peewee", "dcron_common/db/"),
         ("pymysql", "dcron_common/db/"),
         ("boto3", "dcron_common/object_store/"),
+        ("nacl", "dcron_common/sealing/"),
         ("crontab", "dcron_worker/crontab_file"),
         ("bottle", "dcron_app/api/"),
+        ("argon2", "dcron_app/passwords"),
+        ("cryptography", "dcron_cli/doctor/look_host"),
+        ("click", "dcron_cli/"),
+        ("rich", "dcron_cli/"),
+        ("requests", "dcron_cli/"),
+        ("yaml", "dcron_cli/yamltext"),
     ],
 )
 def test_a_library_enters_at_one_place(module: str, place: str) -> None:

@@ -11,13 +11,15 @@ from dcron_common.errors import CoordinatorError
 from dcron_common.paths import Slot
 from dcron_common.run import cron_key
 
-ULID = ids.ulid(1_800_000_000.0)
+ULID = "01MCC5RM00121TVZXRTH1KSA90"
 
 workers = st.from_regex(config._NAME, fullmatch=True)
 jobs = st.integers(min_value=1, max_value=2**63 - 1)
 slots = st.builds(Slot, jobs, st.just("") | workers)
 instants = st.integers(min_value=0, max_value=2**33)
 minutes = instants.map(lambda second: cron_key(second // 60 * 60))
+digests = st.just("") | st.from_regex(r"[0-9a-f]{8}", fullmatch=True)
+editions = st.builds(paths.Edition, st.integers(min_value=1, max_value=2**31 - 1), digests)
 manual = st.builds(lambda second: f"m.{ids.ulid(second)}", instants)
 
 
@@ -35,10 +37,14 @@ def test_the_name_of_a_claim_or_a_task_is_read_back(worker: str, slot: Slot, key
         assert paths.run_parts(name) == (slot, key)
 
 
-@given(workers, slots, st.integers(min_value=1, max_value=2**31 - 1))
-def test_the_name_of_an_assignment_is_read_back(worker: str, slot: Slot, revision: int) -> None:
-    name = paths.assignment(worker, slot, revision).rpartition("/")[2]
-    assert paths.assignment_parts(name) == (slot, revision)
+@given(workers, slots, editions)
+@example("w", Slot(7, "n.7"), paths.Edition(7))
+@example("w", Slot(7, "n.7-00000007"), paths.Edition(7))
+def test_the_name_of_an_assignment_is_read_back(
+    worker: str, slot: Slot, edition: paths.Edition
+) -> None:
+    name = paths.assignment(worker, slot, edition).rpartition("/")[2]
+    assert paths.assignment_parts(name) == (slot, edition)
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from dcron_worker.crontab import (
     Line,
     Table,
     is_intact,
+    job_ids,
     marker,
     plan,
     render,
@@ -25,6 +26,7 @@ from dcron_worker.crontab import (
 from dcron_worker.crontab_file import check
 
 FIFO = "/run/dcron/fire"
+COMMAND = f"F={FIFO}; [ -p $F ] && [ ! $F -nt $F.seen ] && echo tick 1<>$F"
 
 
 def one(*jobs: tuple[int, str, str], zone: str = "UTC") -> str:
@@ -34,7 +36,7 @@ def one(*jobs: tuple[int, str, str], zone: str = "UTC") -> str:
 
 
 def test_the_tick_always_stands() -> None:
-    assert one().endswith(f"\n* * * * * root [ -p {FIFO} ] && echo tick 1<>{FIFO}\n")
+    assert one().endswith(f"\n* * * * * root {COMMAND}\n")
 
 
 def test_jobs_of_one_meaning_share_one_line() -> None:
@@ -55,7 +57,7 @@ def test_each_job_is_found_in_a_comment_before_its_line() -> None:
     text = one((12, "7 3 * * *", "UTC"), (40, "7 3 * * *", "UTC"))
     comment, line = text.splitlines()[-2:]
     assert comment == "# dcron job 12, dcron job 40"
-    assert line.startswith("7 3 * * * root [ -p ")
+    assert line.startswith(f"7 3 * * * root F={FIFO}; [ -p ")
 
 
 @pytest.mark.parametrize(
@@ -122,6 +124,13 @@ def test_a_hostile_user_is_refused(user: str) -> None:
 def test_fields_that_are_no_schedule_are_never_written(fields: str) -> None:
     with pytest.raises(ValueError, match="no schedule"):
         render(Table((Line(fields, "key", (1,)),)), fifo=FIFO)
+
+
+def test_the_jobs_of_a_crontab_are_read_from_its_text() -> None:
+    ids = frozenset(range(1, 121))
+    table = plan([(n, parse(f"{n % 3} 4 * * *")) for n in ids], "UTC")
+    assert job_ids("".join(render(table, fifo=FIFO).values())) == ids
+    assert job_ids(render_empty()) == frozenset()
 
 
 def test_python_crontab_reads_what_was_meant() -> None:

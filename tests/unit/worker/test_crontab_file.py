@@ -60,7 +60,7 @@ def test_a_new_daemon_clears_what_an_old_one_left(tmp_path: Path) -> None:
     assert change == Change(("dcron",), ())
 
 
-def test_every_write_has_a_later_second(crontab: SystemCrontab, tmp_path: Path) -> None:
+def test_p17_every_write_has_a_later_second(crontab: SystemCrontab, tmp_path: Path) -> None:
     (tmp_path / "foreign").write_text("# theirs\n")
     os.utime(tmp_path / "foreign", (NOW + 50.5, NOW + 50.5))
     seen = set()
@@ -73,7 +73,7 @@ def test_every_write_has_a_later_second(crontab: SystemCrontab, tmp_path: Path) 
 
 
 @pytest.mark.parametrize("edit", ["append", "empty", "mode", "link", "fifo"])
-def test_a_hand_edit_is_put_back_and_reported(
+def test_p17_a_hand_edit_is_put_back_and_reported(
     crontab: SystemCrontab, tmp_path: Path, edit: str
 ) -> None:
     crontab.reconcile(table(12))
@@ -101,13 +101,18 @@ def test_an_edit_is_drift_even_when_the_table_changed_too(
     assert crontab.reconcile(table(13)).drift == ("dcron",)
 
 
-def test_a_deleted_file_comes_back(crontab: SystemCrontab, tmp_path: Path) -> None:
-    crontab.reconcile(table(12))
+@pytest.mark.parametrize("writes", [1, 2])
+def test_p17_a_deleted_file_is_put_back_and_reported(
+    crontab: SystemCrontab, tmp_path: Path, writes: int
+) -> None:
+    for _ in range(writes):
+        crontab.reconcile(table(12))
     (tmp_path / "dcron").unlink()
-    assert crontab.reconcile(table(12)).written == ("dcron",)
+    assert crontab.reconcile(table(12)) == Change(("dcron",), ("dcron",))
+    assert "dcron job 12" in (tmp_path / "dcron").read_text()
 
 
-def test_a_file_no_longer_needed_is_emptied_not_deleted(
+def test_p17_a_file_no_longer_needed_is_emptied_not_deleted(
     crontab: SystemCrontab, tmp_path: Path
 ) -> None:
     jobs = [(n, parse(f"{n % 60} {n // 60 % 24} {n // 1440 + 1} * *")) for n in range(5000)]
@@ -117,7 +122,7 @@ def test_a_file_no_longer_needed_is_emptied_not_deleted(
     assert not crontab.reconcile(table(1))
 
 
-def test_foreign_files_stay(crontab: SystemCrontab, tmp_path: Path) -> None:
+def test_p17_foreign_files_stay(crontab: SystemCrontab, tmp_path: Path) -> None:
     for name in ("anacron", "dcron-x", "dcron2", "dcron.bak", "Dcron"):
         (tmp_path / name).write_text(name)
     crontab.reconcile(table(12))
@@ -139,7 +144,7 @@ def test_a_folder_that_is_missing_is_a_clear_error(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "text", ["61 * * * * root x\n", "* * * * * x\n", "* * * * * other x\n", "* * * root x y\n"]
 )
-def test_a_bad_line_does_not_pass_the_check(text: str) -> None:
+def test_p17_a_bad_line_does_not_pass_the_check(text: str) -> None:
     with pytest.raises(CrontabError):
         check(text, "root")
 
@@ -179,7 +184,7 @@ def test_a_users_own_lines_stay_byte_for_byte(tmp_path: Path, command: str) -> N
 
 def test_a_user_without_a_crontab_gets_one(tmp_path: Path, command: str) -> None:
     UserCrontab(FIFO, command=command).reconcile(table(12))
-    assert (tmp_path / "tab").read_text().startswith("* * * * * exec /bin/sh -c '[ -p ")
+    assert (tmp_path / "tab").read_text().startswith("* * * * * exec /bin/sh -c 'F=")
 
 
 def test_two_instances_keep_apart(tmp_path: Path, command: str) -> None:

@@ -6,7 +6,7 @@ from dcron_common.job import CatchUp, Concurrency, JobType, Spec
 from dcron_common.protocol import Fence
 from dcron_common.run import RunState
 from dcron_common.schedule import parse
-from dcron_worker.decide import Decision, decide
+from dcron_worker.decide import AT_ONCE, Decision, decide
 
 M = 1_800_000_000 // 60 * 60
 SPEC = Spec(7, "I", 1, JobType.COMMAND, "true", "* * * * *", "UTC", effective_from=M)
@@ -21,28 +21,28 @@ def test_the_due_minute_is_launched() -> None:
     assert ask() == Decision(M, (), None)
 
 
-def test_nothing_is_claimed_twice() -> None:
+def test_p2_nothing_is_claimed_twice() -> None:
     assert ask(fence=replace(FENCE, mark=M)) is None
 
 
-def test_nothing_is_claimed_before_the_first_minute() -> None:
+def test_p2_nothing_is_claimed_before_the_first_minute() -> None:
     assert ask(fence=replace(FENCE, mark=M - 600), now=M - 1) is None
 
 
-def test_only_the_holder_claims() -> None:
+def test_p2_only_the_holder_claims() -> None:
     assert ask(fence=replace(FENCE, holder="w2")) is None
 
 
-def test_a_paused_or_removed_job_is_not_claimed() -> None:
+def test_p2_a_paused_or_removed_job_is_not_claimed() -> None:
     assert ask(fence=replace(FENCE, state="paused")) is None
     assert ask(fence=replace(FENCE, state="removed")) is None
 
 
-def test_an_older_copy_of_the_job_is_not_launched() -> None:
+def test_p2_an_older_copy_of_the_job_is_not_launched() -> None:
     assert ask(fence=replace(FENCE, revision=2)) is None
 
 
-def test_minutes_passed_over_are_closed_with_the_newest() -> None:
+def test_p8_minutes_passed_over_are_closed_with_the_newest() -> None:
     decision = ask(now=M + 185)
     assert decision is not None
     assert decision.minute == M + 180
@@ -69,24 +69,42 @@ def test_without_catch_up_a_late_minute_is_missed() -> None:
     assert on_time.outcome is None
 
 
-def test_a_run_beside_an_active_one_is_skipped() -> None:
+def test_p11_a_run_beside_an_active_one_is_skipped() -> None:
     decision = ask(fence=replace(FENCE, active=str(M - 60)))
     assert decision is not None
     assert decision.outcome is RunState.SKIPPED
 
 
-def test_overlap_is_launched_where_it_is_allowed() -> None:
+def test_p11_overlap_is_launched_where_it_is_allowed() -> None:
     spec = replace(SPEC, concurrency=Concurrency.ALLOW)
     decision = ask(spec, replace(FENCE, active=str(M - 60)))
     assert decision is not None
     assert decision.outcome is None
 
 
-def test_a_long_outage_is_recorded_in_bounds() -> None:
-    decision = ask(now=M + 300 * 60 + 5)
+def test_p8_a_long_outage_is_closed_from_its_oldest_minutes_on() -> None:
+    closed: list[int] = []
+    fence = FENCE
+    while (decision := ask(fence=fence, now=M + 300 * 60 + 5)) and decision.outcome is not None:
+        assert (decision.outcome, decision.more) == (RunState.MISSED, True)
+        assert decision.reason == decision.passed_reason
+        assert len(decision.passed_over) == AT_ONCE - 1
+        closed += [*decision.passed_over, decision.minute]
+        fence = replace(fence, mark=decision.minute)
+    assert closed == [M + 60 * n for n in range(300)]
+    assert decision == Decision(M + 300 * 60, (), None)
+
+
+def test_p8_what_a_long_outage_left_is_closed_although_a_run_is_active() -> None:
+    decision = ask(fence=replace(FENCE, active=str(M - 60)), now=M + 300 * 60)
     assert decision is not None
-    assert len(decision.passed_over) == 99
-    assert "201 minutes before these" in (decision.passed_reason or "")
+    assert (decision.minute, decision.outcome) == (M + 60 * (AT_ONCE - 1), RunState.MISSED)
+
+
+def test_catching_up_all_after_a_long_outage_begins_with_the_oldest() -> None:
+    spec = replace(SPEC, catch_up=CatchUp.ALL, starting_deadline_seconds=86_400)
+    decision = ask(spec, now=M + 300 * 60)
+    assert decision == Decision(M, (), None, more=True)
 
 
 ALL = replace(SPEC, catch_up=CatchUp.ALL)

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from dcron_common.clock import Clock
-from dcron_common.errors import LaunchError
+from dcron_common.errors import FileUnavailable, LaunchError, ObjectStoreUnavailable
 from dcron_common.job import JobType, Spec
 from dcron_common.object_store.contract import executable_key
 from dcron_common.object_store.directory import DirectoryStore
@@ -25,9 +25,12 @@ class Counting(DirectoryStore):
     """A slow store that counts how often it is asked."""
 
     asked = 0
+    away = False
 
     def stream(self, key: str) -> Iterator[bytes]:
         self.asked += 1
+        if self.away:
+            raise ObjectStoreUnavailable("no answer")
         time.sleep(0.05)
         yield from super().stream(key)
 
@@ -129,6 +132,18 @@ def test_an_object_of_other_bytes_is_never_run(node: Node) -> None:
 def test_a_missing_object_is_a_reason(node: Node) -> None:
     with pytest.raises(LaunchError, match="post the job again"):
         node.cache().path_for(spec(executable_key("a" * 64), "a" * 64))
+
+
+def test_a_store_that_does_not_answer_may_be_asked_again(node: Node) -> None:
+    wanted = node.spec(b"good")
+    cache = node.cache()
+    node.store.away = True
+    with pytest.raises(FileUnavailable, match="no answer"):
+        cache.path_for(wanted)
+    node.store.away = False
+    path = cache.path_for(wanted)
+    node.store.away = True
+    assert cache.path_for(wanted) == path, "what is cached needs no store"
 
 
 @pytest.mark.parametrize("digest", [None, "", "a" * 63, "../" + "a" * 61, "A" * 64, "a" * 63 + "/"])

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import stat
+import subprocess
+import sys
+import termios
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +20,7 @@ import pytest
 from dcron_common.clock import Clock
 from dcron_common.errors import ConfigError
 from dcron_common.schedule import parse
-from dcron_worker.crontab import plan
+from dcron_worker.crontab import plan, render, schedule_lines
 from dcron_worker.crontab_file import MemoryCrontab
 from dcron_worker.fire import Fire, Ticker, open_fire, passed_fds
 
@@ -83,6 +88,103 @@ def test_it_holds_a_hundred_thousand_hints_unread(fire: Fire, tmp_path: Path) ->
         os.write(fd, b"1f3a90c2\n")
     os.close(fd)
     assert fire.wait(0) is True
+
+
+def fill(fifo: Path) -> None:
+    """Until not one byte more fits."""
+    fd = os.open(fifo, os.O_WRONLY | os.O_NONBLOCK)
+    with suppress(BlockingIOError):
+        while True:
+            os.write(fd, b"x" * 4096)
+    with suppress(BlockingIOError):
+        while True:
+            os.write(fd, b"x")
+    os.close(fd)
+
+
+def line_of(fifo: Path) -> str:
+    """What crond hands to the shell for the tick line."""
+    (text,) = render(plan([], "UTC"), fifo=str(fifo)).values()
+    ((_, rest),) = schedule_lines(text)
+    return rest.removeprefix("root ")
+
+
+def run_line(fifo: Path) -> None:
+    """As crond does; TimeoutExpired if the line waits."""
+    subprocess.run(["/bin/sh", "-c", line_of(fifo)], timeout=10)
+
+
+@pytest.fixture
+def kept(tmp_path: Path, hands: Hands) -> Iterator[Fire]:
+    """As on a node: with the file that says up to where was read."""
+    fire = open_fire(tmp_path / "fire", {}, hands.clock())
+    yield fire
+    fire.close()
+
+
+def test_a_line_never_waits_for_room_in_a_full_fifo(kept: Fire, tmp_path: Path) -> None:
+    fill(tmp_path / "fire")
+    run_line(tmp_path / "fire")
+    assert kept.wait(0) is True
+
+
+def test_lines_go_on_hinting_after_each_read(kept: Fire, tmp_path: Path) -> None:
+    for _ in range(20):
+        run_line(tmp_path / "fire")
+        assert kept.wait(0) is True
+        assert kept.wait(0) is False
+
+
+def test_while_nobody_reads_hints_do_not_pile_up(kept: Fire, tmp_path: Path) -> None:
+    run_line(tmp_path / "fire")
+    before = unread(tmp_path)
+    # Within one tick of the kernel's clock a hint can look as old as the last read.
+    later = time.time_ns() + 10**9
+    os.utime(tmp_path / "fire", ns=(later, later))
+    for _ in range(50):
+        run_line(tmp_path / "fire")
+    assert unread(tmp_path) == before
+    assert kept.wait(0) is True
+    run_line(tmp_path / "fire")
+    assert kept.wait(0) is True, "and the next hint comes again"
+
+
+def unread(folder: Path) -> int:
+    fd = os.open(folder / "fire", os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        return int.from_bytes(fcntl.ioctl(fd, termios.FIONREAD, b"\0" * 4), sys.byteorder)
+    finally:
+        os.close(fd)
+
+
+def test_after_a_reboot_lines_hint_before_the_daemon_is_there(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fire")
+    held = os.open(tmp_path / "fire", os.O_RDWR)  # as systemd does
+    run_line(tmp_path / "fire")
+    fire = open_fire(tmp_path / "fire", {})
+    assert fire.wait(0) is True
+    fire.close()
+    os.close(held)
+
+
+def test_a_clock_that_was_set_back_silences_no_line(kept: Fire, tmp_path: Path) -> None:
+    future = time.time_ns() + 3600 * 10**9
+    os.utime(tmp_path / "fire", ns=(future, future))  # changed by a clock that was wrong
+    assert kept.wait(0) is False
+    run_line(tmp_path / "fire")
+    assert kept.wait(0) is True
+
+
+def test_where_it_cannot_say_what_it_read_lines_hint_all_the_same(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "fire.seen").mkdir()
+    fire = open_fire(tmp_path / "fire", {})
+    assert "cannot be kept" in caplog.text
+    (tmp_path / "fire.seen").rmdir()
+    run_line(tmp_path / "fire")
+    assert fire.wait(0) is True
+    fire.close()
 
 
 def test_silence_counts_from_the_last_hint(fire: Fire, tmp_path: Path, hands: Hands) -> None:

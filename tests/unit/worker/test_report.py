@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import queue
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from dcron_common.errors import DatabaseError, DatabaseUnavailable
 from dcron_common.run import RunRecord, RunState, Trigger
@@ -55,6 +56,18 @@ def test_rows_are_written_together_and_told() -> None:
     outcomes = report(table, ["a", "b", "c"])
     assert outcomes == [Outcome(("a", "b", "c"))]
     assert table.calls == [3]
+
+
+def test_that_a_run_runs_is_not_written_where_its_end_is_written_too() -> None:
+    table, told = Table(), queue.SimpleQueue[Outcome]()
+    reporter = Reporter(table.write, told.put)
+    for run_id in ("over", "on"):
+        reporter.put([replace(row(run_id), state=RunState.RUNNING)])
+    reporter.put([row("over")], ["over"])
+    reporter.start()
+    assert told.get(timeout=10).run_ids == ("over",)
+    reporter.stop(10)
+    assert table.written == ["on", "over"]
 
 
 def test_what_could_not_be_written_is_written_later() -> None:

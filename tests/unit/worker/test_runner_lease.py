@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from dcron_worker.runner.lease import Lease
+from dcron_worker.runner.lease import Lease, boot_id
 
 
 @pytest.fixture
@@ -19,6 +19,18 @@ def test_what_one_side_writes_the_other_reads(path: Path) -> None:
     assert launcher.until() == 0.0
     daemon.renew(12.5)
     assert launcher.until() == 12.5
+
+
+def test_a_lease_of_an_earlier_boot_has_passed(path: Path) -> None:
+    Lease(path).renew(12.5)
+    path.write_bytes(path.read_bytes().replace(boot_id().encode(), b"0" * 36))
+    assert Lease(path).until() == 0.0
+
+
+def test_a_short_file_is_a_lease_that_has_passed(path: Path) -> None:
+    Lease(path).renew(12.5)
+    path.write_bytes(path.read_bytes()[:-1])
+    assert Lease(path).until() == 0.0
 
 
 def test_a_file_that_was_removed_is_made_again_and_followed(path: Path) -> None:

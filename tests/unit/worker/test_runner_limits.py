@@ -67,6 +67,15 @@ def test_the_exceeded_limit_is_named(tmp_path: Path) -> None:
     assert group.exceeded(launch()) is None
 
 
+def test_being_held_back_is_told_by_either_version(tmp_path: Path) -> None:
+    (tmp_path / "cpu.stat").write_text("nr_throttled 9\nthrottled_usec 1500000\n")
+    told = "cpu limit of 10 % held it back for 1.5 s"
+    assert Group(tmp_path).throttled(launch(cpu=10)) == told
+    (tmp_path / "cpu.stat").write_text("nr_throttled 9\nthrottled_time 1500000000\n")
+    assert Group(None, {"cpu": tmp_path}).throttled(launch(cpu=10)) == told
+    assert Group(tmp_path).throttled(launch()) is None
+
+
 def test_version_1_tells_of_the_oom_killer_too(tmp_path: Path) -> None:
     (tmp_path / "memory.oom_control").write_text("oom_kill_disable 0\nunder_oom 0\noom_kill 2\n")
     assert Group(None, {"memory": tmp_path}).exceeded(launch(memory=4096))

@@ -1,0 +1,104 @@
+"""When a launch may be: at the minutes of the change that stood then, not before them, no later
+than its job allows, and not after what was answered (P15)."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+from chaos.evidence import CUTS_OFF, KILL, LEASE, UNDER_WAY, Evidence, Violation
+from chaos.model import Job, Launch, due
+
+
+def only_what_was_due_ran(evidence: Evidence, counts: Counter[str]) -> Iterator[Violation]:
+    """A launch belongs to a due minute of its job, not before it, nor long after a deletion."""
+    for launch in evidence.record.launches:
+        job = evidence.jobs.get(launch.job)
+        if job is None:
+            counts["launches of unacknowledged jobs"] += 1
+            continue
+        if launch.start < launch.minute:
+            yield Violation("too early", launch.job, launch.minute, f"ran on {launch.host}")
+        if not launch.manual:
+            yield from _minute(evidence, job, launch)
+            first = launch.attempt == 1
+            if first and launch.start > launch.minute + job.allowed + UNDER_WAY:
+                yield Violation("too late", launch.job, launch.minute, f"ran on {launch.host}")
+        yield from _by_an_old_state(evidence, counts, job, launch)
+
+
+def _minute(evidence: Evidence, job: Job, launch: Launch) -> Iterator[Violation]:
+    """Whether a change that may have stood at the minute has it due. One that had surely been
+    replaced counts only for a host that could not hear of it."""
+    paused = False
+    for begin, end, change in job.possibly():
+        if launch.minute < begin or launch.minute not in due(
+            change.schedule, launch.minute - 60, launch.minute
+        ):
+            continue
+        if launch.minute >= end and not _unheard(evidence, job, launch, end):
+            continue
+        if not change.paused:
+            return
+        paused = True
+    what = f"ran on {launch.host} at {launch.start - launch.minute:.1f} s"
+    if paused:
+        yield Violation("paused", launch.job, launch.minute, f"{what}, but was paused at its time")
+    else:
+        yield Violation("not due", launch.job, launch.minute, what)
+
+
+def minutes_go_forward(evidence: Evidence, counts: Counter[str]) -> Iterator[Violation]:
+    """No minute begins after a later one (P2); nor when a later one is due, but of a job that
+    catches up all of them."""
+    newest: dict[tuple[str, str], Launch] = {}
+    for launch in sorted(evidence.record.launches, key=lambda one: one.start):
+        job = evidence.jobs.get(launch.job)
+        if job is None or launch.manual or launch.attempt > 1 or job.isolates:
+            continue
+        line = (launch.job, launch.host if job.everywhere else "")
+        before = newest.setdefault(line, launch)
+        if launch.minute < before.minute:
+            what = f"began after {before.minute} had"
+            yield Violation("backward", launch.job, launch.minute, what)
+        else:
+            newest[line] = launch
+        # Between a claim and its process may be a lease at most; a file may have to be waited for.
+        claimed = launch.start - LEASE - KILL - UNDER_WAY
+        late = job.catch_up != "all" and not job.file and claimed > launch.minute + 60
+        if late and any(launch.minute < one <= claimed for one in job.surely_due(claimed)):
+            what = f"began at {launch.start - launch.minute:.1f} s, and a later minute was due"
+            yield Violation("overtaken", launch.job, launch.minute, what)
+
+
+def _by_an_old_state(
+    evidence: Evidence, counts: Counter[str], job: Job, launch: Launch
+) -> Iterator[Violation]:
+    """What was answered holds: a deletion, a pause, a new text."""
+    stops: list[tuple[str, float, float | None]] = []
+    if job.deleted is not None:
+        stops.append(("deleted", job.deleted, None))
+    stands = list(job.surely())
+    for number, (begin, _, change) in enumerate(stands):
+        end = stands[number + 1][2].sent if number + 1 < len(stands) else None
+        if change.paused and not launch.manual:
+            stops.append(("paused", begin, end))
+        if change.revision > launch.revision:
+            stops.append(("old text", begin, None))
+    for what, begin, end in stops:
+        late = launch.start - begin
+        if late <= UNDER_WAY or (end is not None and launch.start >= end):
+            continue
+        if _unheard(evidence, job, launch, begin):
+            counts[f"{what}, on a host cut off"] += 1
+            continue
+        counts[f"after: {what}"] += 1
+        yield Violation(what, launch.job, launch.minute, f"started {late:.1f} s after it")
+
+
+def _unheard(evidence: Evidence, job: Job, launch: Launch, answered: float) -> bool:
+    """Whether the launch's host could not hear of what was answered, and may have gone on."""
+    if not evidence.caused(CUTS_OFF, {launch.host}, answered - LEASE, launch.start):
+        return False
+    soon = launch.start - answered <= LEASE + KILL
+    return soon or job.isolates or evidence.thawed(launch, answered)

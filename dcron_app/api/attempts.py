@@ -1,0 +1,63 @@
+"""An attempt at a password: it takes a place among few, and gives it back unless it failed."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from dcron_app.api.errors import Problem, unavailable
+from dcron_app.api.services import Services
+from dcron_app.passwords import Busy
+from dcron_common.db import login_limits
+from dcron_common.db.login_limits import Subject
+from dcron_common.errors import DatabaseError
+
+log = logging.getLogger(__name__)
+
+
+class Attempt:
+    """Failed, until it is told to have succeeded."""
+
+    def __init__(self) -> None:
+        self.failed = True
+
+    def succeeded(self) -> None:
+        """It shall not count."""
+        self.failed = False
+
+
+class Attempts:
+    """Of all users and addresses."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+
+    @contextmanager
+    def one(self, subjects: Sequence[Subject]) -> Iterator[Attempt]:
+        """Around the check of a password. Problem 429 with Retry-After where one of the subjects
+        has failed too often; 503 where too many ask at once, which does not count."""
+        database, now = self._services.database, self._services.clock.wall()
+        wait = login_limits.take(database, subjects, now)
+        if wait is not None:
+            raise Problem(
+                429,
+                f"too many wrong passwords; try again in {wait} s",
+                headers={"Retry-After": str(wait)},
+            )
+        attempt = Attempt()
+        try:
+            yield attempt
+        except Busy as error:
+            attempt.succeeded()
+            raise unavailable(str(error)) from error
+        finally:
+            if not attempt.failed:
+                self._give_back(subjects, now)
+
+    def _give_back(self, subjects: Sequence[Subject], now: float) -> None:
+        try:
+            login_limits.give_back(self._services.database, subjects, now)
+        except DatabaseError as error:
+            # The password was right all the same; the count is one too high for some minutes.
+            log.warning("an attempt that did not fail stays counted: %s", error)

@@ -1,0 +1,94 @@
+"""/jobs/{job_id}: replace, change, pause, resume and remove one job."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from bottle import HTTPResponse, request
+
+from dcron_app.api import auth
+from dcron_app.api.body import Bodies
+from dcron_app.api.changing import Change, Changing
+from dcron_app.api.etag import wanted_revisions
+from dcron_app.api.fields import JobChange, JobReplacement
+from dcron_app.api.queries import DryRun, read_query
+from dcron_app.api.routes import Access, Route
+from dcron_app.api.services import Services
+from dcron_app.api.shapes import JobShape
+from dcron_app.api.showing import changed_answer, job_answer
+
+
+class JobChanges:
+    """The resource; one object for all requests."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._bodies = Bodies(services)
+        self._changing = Changing(services)
+
+    def routes(self) -> list[Route]:
+        """What it answers. All take If-Match."""
+        job = "/jobs/{job_id}"
+        match = {"If-Match": "do it only to this revision, as the ETag of an answer names it"}
+
+        def one(
+            method: str, rest: str, handler: Callable[[str], HTTPResponse], text: str, **more: Any
+        ) -> Route:
+            shown = {200: JobShape}
+            return Route(
+                method, job + rest, handler, Access.WRITE, text, shown, headers=match, **more
+            )
+
+        return [
+            one("PUT", "", self.replace, "Replace it", query=DryRun, body=JobReplacement),
+            one(
+                "PATCH",
+                "",
+                self.change,
+                "Change what is given",
+                query=DryRun,
+                body=JobChange,
+                body_optional=True,
+            ),
+            one("DELETE", "", self.remove, "Remove it for good"),
+            one("POST", "/pause", self.pause, "Pause it"),
+            one("POST", "/resume", self.resume, "Go on"),
+        ]
+
+    def replace(self, job_id: str) -> HTTPResponse:
+        """What is given is all of the job; keys that only GET shows may be given back."""
+        dry = read_query(DryRun).dry_run
+        with self._bodies.json(request.environ) as body:
+            return self._changed(job_id, body, whole=True, dry=dry)
+
+    def change(self, job_id: str) -> HTTPResponse:
+        """Lay what is given over what is stored."""
+        dry = read_query(DryRun).dry_run
+        with self._bodies.optional_json(request.environ) as body:
+            return self._changed(job_id, body, dry=dry)
+
+    def pause(self, job_id: str) -> HTTPResponse:
+        """Nothing of it starts from the answer on."""
+        return self._pause(job_id, True)
+
+    def resume(self, job_id: str) -> HTTPResponse:
+        """It is due again from the next minute on."""
+        return self._pause(job_id, False)
+
+    def remove(self, job_id: str) -> HTTPResponse:
+        """Take it out of the schedule; again: the same answer."""
+        user, revisions = auth.principal(request.environ), wanted_revisions(request.environ)
+        return job_answer(self._services, self._changing.remove(job_id, user, revisions))
+
+    def _pause(self, job_id: str, paused: bool) -> HTTPResponse:
+        self._bodies.nothing(request.environ)
+        return self._changed(job_id, {"paused": paused})
+
+    def _changed(
+        self, job_id: str, body: dict[str, Any], *, whole: bool = False, dry: bool = False
+    ) -> HTTPResponse:
+        user, revisions = auth.principal(request.environ), wanted_revisions(request.environ)
+        change = Change(user, body, whole=whole, revisions=revisions, dry=dry)
+        changed = self._changing.change(job_id, change)
+        return changed_answer(self._services, changed, dry=dry)

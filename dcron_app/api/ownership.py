@@ -1,0 +1,30 @@
+"""Whose a job or a secret may be made, and by whom. What an admin has set may stay."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from dcron_app.api.errors import forbidden
+from dcron_common.db.users import Principal, Role
+
+
+class Whose(NamedTuple):
+    """The owner, and the team that may do what its owner may."""
+
+    owner: str
+    team: str | None
+
+
+def check_whose(wanted: Whose, before: Whose | None, user: Principal) -> None:
+    """Problem 403. `before`: whose it is; None: it is made now. A member of the team may change a
+    thing, and neither take it from its owner nor from the team."""
+    if user.role is Role.ADMIN:
+        return
+    if wanted.owner != (before.owner if before else user.name):
+        raise forbidden("only an admin may make another the owner", "owner")
+    if before is not None and wanted.team == before.team:
+        return
+    if before is not None and before.owner != user.name:
+        raise forbidden("only its owner or an admin may change its team", "team")
+    if wanted.team not in (None, *user.teams):
+        raise forbidden("only an admin may name a team that is none of the user's own", "team")

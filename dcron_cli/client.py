@@ -1,0 +1,250 @@
+"""The REST API as commands use it. What goes wrong becomes a CliError with its exit code.
+
+The token is only ever in the Authorization header of a request to the target: redirects are not
+followed, and neither a netrc file nor a proxy in front of this machine's own addresses is asked.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+import requests
+from requests.adapters import HTTPAdapter
+from requests.auth import AuthBase
+from urllib3.connection import HTTPConnection
+from urllib3.exceptions import HTTPError
+
+from dcron_cli.config import LOGIN, Target, is_loopback
+from dcron_cli.errors import CliError, NotAllowed, NotFound, Unreachable
+from dcron_cli.progress import Upload
+from dcron_common.version import VERSION
+
+Params = Mapping[str, Any]
+PAGE = 1000  # the most that a page may have
+_CONNECT, _READ = 5.0, 60.0  # seconds; a database that fails over may take 30
+_PIECE = 65_536
+
+
+class _Bearer(AuthBase):
+    """The token's header; as `auth`, so that no netrc entry takes its place."""
+
+    def __init__(self, token: str | None) -> None:
+        self._token = token
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        if self._token is not None:
+            request.headers["Authorization"] = f"Bearer {self._token}"
+        return request
+
+
+class _Watched(HTTPAdapter):
+    """Connections that end if the other side is gone: an output is waited for without a limit."""
+
+    def init_poolmanager(self, *arguments: Any, **more: Any) -> None:
+        options = [
+            *HTTPConnection.default_socket_options,
+            (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
+            (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 30),
+            (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 10),
+            (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3),
+        ]
+        super().init_poolmanager(*arguments, **more, socket_options=options)
+
+
+def _session() -> requests.Session:
+    made = requests.Session()
+    for scheme in ("http://", "https://"):
+        made.mount(scheme, _Watched())
+    return made
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A success. `next`: path and query of the page after this, if there is one."""
+
+    status: int
+    headers: Mapping[str, str]
+    json: Any
+    next: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A part of a list; `more`: there is more of it."""
+
+    items: list[dict[str, Any]]
+    more: bool
+
+
+def path(*parts: str) -> str:
+    """`path("jobs", "1", "runs")` is `/jobs/1/runs`, each part quoted."""
+    return "".join(f"/{quote(part, safe='')}" for part in parts)
+
+
+class Client:
+    """One cluster, one token. Every method raises CliError; a body is sent as JSON."""
+
+    def __init__(self, target: Target, http: requests.Session | None = None) -> None:
+        self._target = target
+        self._http = _session() if http is None else http
+        self._http.trust_env = not is_loopback(urlsplit(target.url).hostname or "")
+        # By request: what the environment says of authorities must not replace it.
+        self._verify: bool | str = True if target.ca is None else str(target.ca)
+
+    def get(self, path: str, params: Params | None = None) -> Any:
+        """The JSON of an answer."""
+        return self.ask("GET", path, params=params).json
+
+    def ask(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        params: Params | None = None,
+        headers: Mapping[str, str] | None = None,
+        repeatable: bool = False,
+    ) -> Answer:
+        """`repeatable`: asked once more if the connection was lost before an answer came."""
+        data = None if body is None else json.dumps(body).encode()
+        try:
+            found = self._send(method, path, data, params, headers)
+        except Unreachable:
+            if not repeatable:
+                raise
+            found = self._send(method, path, data, params, headers)
+        with closing(found):
+            try:
+                value = found.json() if found.content else None
+            except requests.RequestException as error:
+                raise self._unreadable(found.status_code) from error
+            return Answer(found.status_code, found.headers, value, _next(found))
+
+    def listed(self, path: str, params: Params, most: int | None) -> Listed:
+        """The first `most` elements of a list (None: all), from as many pages as it takes."""
+        found: list[dict[str, Any]] = []
+        size = PAGE if most is None else min(PAGE, most)
+        answer = self.ask("GET", path, params={**params, "limit": size})
+        found += answer.json
+        while answer.next is not None and (most is None or len(found) < most):
+            answer = self.ask("GET", answer.next)
+            found += answer.json
+        more = answer.next is not None or (most is not None and len(found) > most)
+        return Listed(found[:most], more)
+
+    def stream(
+        self, path: str, params: Params | None = None, *, patient: bool = False
+    ) -> tuple[Mapping[str, str], Iterator[bytes]]:
+        """Headers and the bytes of an answer as they come; `patient`: however long none does."""
+        read = None if patient else _READ
+        found = self._send("GET", path, None, params, None, stream=True, read=read)
+        return found.headers, self._pieces(found)
+
+    def _pieces(self, found: requests.Response) -> Iterator[bytes]:
+        with closing(found):
+            try:
+                # Not iter_content: where the answer is not chunked, it waits for a whole piece.
+                while piece := found.raw.read1(_PIECE):
+                    yield piece
+            except (HTTPError, OSError) as error:
+                raise Unreachable(f"the connection to {self._target.url} was lost") from error
+
+    def _send(
+        self,
+        method: str,
+        path: str,
+        data: bytes | None,
+        params: Params | None,
+        headers: Mapping[str, str] | None,
+        *,
+        stream: bool = False,
+        read: float | None = _READ,
+    ) -> requests.Response:
+        sent = {"User-Agent": f"dcron/{VERSION}", "Accept-Encoding": "identity", **(headers or {})}
+        if data is not None:
+            sent["Content-Type"] = "application/json"
+        try:
+            found = self._http.request(
+                method,
+                self._target.url + path,
+                params=params,
+                data=None if data is None else Upload.of(data),
+                headers=sent,
+                auth=_Bearer(self._target.token),
+                timeout=(_CONNECT, read),
+                allow_redirects=False,
+                stream=stream,
+                verify=self._verify,
+            )
+        except requests.RequestException as error:
+            raise self._unreachable(error) from error
+        if found.ok and not found.is_redirect:
+            return found
+        with closing(found):
+            raise self._problem(found)
+
+    def _unreachable(self, error: requests.RequestException) -> CliError:
+        url, where = self._target.url, self._target.where
+        if isinstance(error, requests.exceptions.SSLError):
+            return Unreachable(
+                f"{url} is not trusted: its certificate is not of an authority that is known here; "
+                "name the cluster's ca.crt by DCRON_CA or dcron login --ca"
+            )
+        if isinstance(error, requests.Timeout):
+            return Unreachable(f"{url} did not answer in time; try again")
+        return Unreachable(f"{url} cannot be reached ({where}): is the address right, is dcron up?")
+
+    def _unreadable(self, status: int) -> CliError:
+        return CliError(
+            f"{self._target.url} answered {status} with what is no JSON; is it a dcron API?"
+        )
+
+    def _problem(self, found: requests.Response) -> CliError:
+        """What an answer that is no success means."""
+        status = found.status_code
+        if found.is_redirect:
+            return CliError(f"{self._target.url} answers from elsewhere; give that address instead")
+        try:
+            told = found.json()
+            detail = str(told["detail"])
+            fields = [(str(one["field"]), str(one["message"])) for one in told["errors"]]
+        except (requests.RequestException, ValueError, KeyError, TypeError):
+            told, detail, fields = None, found.reason or "", []
+        if status == 401 and self._target.where == LOGIN and told is not None:
+            return NotAllowed(detail)
+        if status == 401 and self._target.token is None:
+            return NotAllowed(f"no token for {self._target.url}: dcron login, or set DCRON_TOKEN")
+        if status == 401 and told is not None:
+            return NotAllowed(f"{detail} ({self._target.where}); log in again: dcron login")
+        if status in (502, 503, 504) or (status == 429 and told is not None):
+            return _later(status, detail, found.headers.get("Retry-After"))
+        if told is None:
+            return self._unreadable(status)
+        kind = {403: NotAllowed, 404: NotFound}.get(status, CliError)
+        return kind(detail, _telling(detail, fields))
+
+
+def _later(status: int, detail: str, after: str | None) -> CliError:
+    wait = f" (try again in {after} s)" if after is not None and after.isdigit() else ""
+    kind = NotAllowed if status == 429 else Unreachable
+    return kind(f"{detail or 'the cluster cannot do this now'}{wait}")
+
+
+def _telling(detail: str, fields: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Fields that say more than the detail does."""
+    return [(field, message) for field, message in fields if message != detail]
+
+
+def _next(found: requests.Response) -> str | None:
+    """The next page's path and query, whatever host the link names: the token is for ours."""
+    link = found.links.get("next", {}).get("url")
+    if link is None:
+        return None
+    parts = urlsplit(link)
+    return f"{parts.path}?{parts.query}"

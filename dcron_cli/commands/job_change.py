@@ -1,0 +1,180 @@
+"""`dcron job add`, `edit`, `pause` and `resume`."""
+
+from __future__ import annotations
+
+import secrets
+from typing import Any
+
+import click
+
+from dcron_cli.errors import CliError, Misused
+from dcron_cli.jobfields import WRITABLE, body_of, field_options
+from dcron_cli.output import note, say, show_json
+from dcron_cli.params import PAIR, confirm, job_argument, jobs_argument, yes_option
+from dcron_cli.session import Session, json_option, pass_session, profile_option
+
+_DRY = {"dry_run": "true"}
+_dry_option = click.option("--dry-run", is_flag=True, help="Check and show, but do nothing.")
+
+
+@click.command()
+@field_options
+@_dry_option
+@json_option
+@profile_option
+@pass_session
+def add(session: Session, /, dry_run: bool, **given: Any) -> None:
+    """Make a job: --schedule, and one of --command, --script, --binary."""
+    from dcron_cli.lookup import title
+
+    body = body_of(given)
+    if "executable" not in body:
+        raise Misused("what shall it run? give --command TEXT, --script FILE or --binary FILE")
+    if "schedule" not in body:
+        raise Misused("when shall it run? give --schedule, such as --schedule '*/5 * * * *'")
+    # Sent again where the answer is lost, it makes one job all the same.
+    once = {"Idempotency-Key": secrets.token_hex(16)}
+    made = session.client.ask(
+        "POST",
+        "/jobs",
+        body,
+        params=_DRY if dry_run else None,
+        headers={} if dry_run else once,
+        repeatable=True,
+    ).json
+    if session.as_json:
+        show_json(made)
+    elif dry_run:
+        say(f"it would be made; first run at {made['next_run_at']}")
+    else:
+        say(f"{title(made)} is made; next run at {made['next_run_at']}")
+
+
+@click.command()
+@job_argument
+@field_options
+@click.option("--no-label", multiple=True, metavar="KEY", help="Take a label away; repeat it.")
+@click.option("--no-env", multiple=True, metavar="KEY", help="Take a variable away; repeat it.")
+@click.option(
+    "--unset", multiple=True, type=click.Choice(WRITABLE), metavar="FIELD", help="To its default."
+)
+@_dry_option
+@json_option
+@profile_option
+@pass_session
+def edit(
+    session: Session, /, job: str, dry_run: bool, unset: tuple[str, ...], **given: Any
+) -> None:
+    """Change JOB by options; without any, in $EDITOR as YAML.
+
+    --label, --env and --worker-label are added to those it has; --argument and --secret take the
+    place of all. A change that somebody else made meanwhile is not overwritten.
+    """
+    from dcron_cli.lookup import find_job, title
+
+    found = find_job(session.client, job)
+    body = {**body_of(given, found), **dict.fromkeys(unset)}
+    changed = _patch(session, found, body, dry_run) if body else _edited(session, found, dry_run)
+    if session.as_json:
+        show_json(changed)
+    elif dry_run:
+        say(f"{title(found)} would be changed")
+    elif changed["revision"] == found["revision"]:
+        say(f"{title(found)} is like that already")
+    else:
+        say(f"{title(found)} is changed; next run at {changed['next_run_at'] or '-'}")
+
+
+def _patch(
+    session: Session, found: dict[str, Any], body: dict[str, Any], dry_run: bool
+) -> dict[str, Any]:
+    from dcron_cli.client import path
+    from dcron_cli.lookup import etag
+
+    params = _DRY if dry_run else None
+    where = path("jobs", found["id"])
+    return dict(session.client.ask("PATCH", where, body, params=params, headers=etag(found)).json)
+
+
+def _edited(session: Session, found: dict[str, Any], dry_run: bool) -> dict[str, Any]:
+    """Have it edited until it is taken or given up."""
+    from dcron_cli.yamltext import dump_text, load_text
+
+    before = {name: found[name] for name in WRITABLE}
+    text = f"# job {found['id']}: what you change is changed when you leave\n{dump_text(before)}"
+    while True:
+        left = click.edit(text, extension=".yml")
+        if left is None:
+            raise click.Abort
+        text = left
+        try:
+            after = load_text(text, f"job {found['id']}")
+            if not isinstance(after, dict):
+                raise Misused("the text holds no fields")
+            body = {name: value for name, value in after.items() if before.get(name) != value}
+            body |= {name: None for name in before if name not in after}
+            return _patch(session, found, body, dry_run) if body else found
+        except (CliError, Misused) as error:
+            error.show()
+            click.confirm("edit it again?", abort=True, err=True)
+
+
+def _bulk_options(function: Any) -> Any:
+    for option in (
+        jobs_argument,
+        click.option("--label", "labels", type=PAIR, multiple=True, help="All with this label."),
+        click.option("--all", "everything", is_flag=True, help="Every job that you may change."),
+        yes_option,
+        json_option,
+        profile_option,
+    )[::-1]:
+        function = option(function)
+    return function
+
+
+@click.command()
+@_bulk_options
+@pass_session
+def pause(session: Session, /, **given: Any) -> None:
+    """Pause each JOB, all with a label, or all: nothing of them starts until they are resumed."""
+    _bulk(session, "pause", "paused", **given)
+
+
+@click.command()
+@_bulk_options
+@pass_session
+def resume(session: Session, /, **given: Any) -> None:
+    """Resume what was paused; it is due again from the next minute on."""
+    _bulk(session, "resume", "resumed", **given)
+
+
+def _bulk(
+    session: Session,
+    verb: str,
+    done: str,
+    jobs: tuple[str, ...],
+    labels: tuple[tuple[str, str], ...],
+    everything: bool,
+    yes: bool,
+) -> None:
+    from dcron_cli.lookup import find_job
+
+    if sum(map(bool, (jobs, labels, everything))) != 1:
+        raise Misused("name jobs, or give --label KEY=VALUE, or --all")
+    if everything:
+        confirm(f"{verb} all jobs?", yes)
+        body: dict[str, Any] = {"all": True}
+    elif labels:
+        body = {"labels": dict(labels)}
+    else:
+        body = {"ids": [find_job(session.client, one)["id"] for one in jobs]}
+    told = session.client.ask("POST", f"/jobs/{verb}", body).json
+    if session.as_json:
+        show_json(told)
+    else:
+        already = f", {len(told['unchanged'])} were already" if told["unchanged"] else ""
+        say(f"{done}: {', '.join(told['changed']) or 'none'}{already}")
+    for one in told["failed"]:
+        note(f"job {one['id']}: {one['reason']}")
+    if told["failed"]:
+        raise CliError(f"{len(told['failed'])} could not be {done}")

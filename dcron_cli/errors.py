@@ -1,0 +1,72 @@
+"""What a command ends with when it cannot be done; each kind has its exit code.
+
+CliError                1  failed: refused, in conflict, or a run that failed
+├── Misused             2  an argument, a file of the user's or a profile is wrong
+├── NotAllowed          3  no good token, or no right to that
+├── NotFound            4  there is nothing of that name
+└── Unreachable         5  no answer, or one that says: not now
+
+The message is for a person and says what to do. It is shown on stderr, control characters made
+visible, since part of it may be what a server or another user wrote.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import IO, Any
+
+import click
+
+from dcron_cli.terminal import visible
+from dcron_common.errors import DcronError
+
+
+class CliError(click.ClickException, DcronError):
+    """It failed. `fields`: pairs of a field of the request and what is wrong with it."""
+
+    exit_code = 1
+
+    def __init__(self, message: str, fields: Sequence[tuple[str, str]] = ()) -> None:
+        super().__init__(message)
+        self.fields = tuple(fields)
+
+    def within(self, what: str, then: str = "") -> CliError:
+        """The same, said of a part: `what: message then`."""
+        return type(self)(f"{what}: {self.message}{then}", self.fields)
+
+    def lines(self) -> list[str]:
+        """The message, and a line for each field."""
+        return [
+            f"dcron: {visible(self.message)}",
+            *(f"  {visible(field)}: {visible(message)}" for field, message in self.fields),
+        ]
+
+    def show(self, file: IO[Any] | None = None) -> None:
+        """Print the lines on stderr."""
+        for line in self.lines():
+            click.echo(line, file=file or sys.stderr)
+
+
+class Misused(CliError):
+    """An argument, a file of the user's own or a profile is wrong."""
+
+    exit_code = 2
+
+
+class NotAllowed(CliError):
+    """The token is not good, or its user has no right to that."""
+
+    exit_code = 3
+
+
+class NotFound(CliError):
+    """There is nothing of that name."""
+
+    exit_code = 4
+
+
+class Unreachable(CliError):
+    """No answer came, or the cluster says that it cannot do it now."""
+
+    exit_code = 5

@@ -1,0 +1,90 @@
+"""What a run writes while it goes on, and how it ends."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from typing import Any
+
+import click
+
+from dcron_cli.client import path
+from dcron_cli.errors import CliError, NotAllowed, NotFound, Unreachable
+from dcron_cli.output import note
+from dcron_cli.session import Session
+from dcron_cli.terminal import visible_output
+
+LOOK = 0.5  # seconds between two looks at a run
+PLACED = 5.0  # seconds that a new job may take to have a worker
+
+
+def write_output(pieces: Iterable[bytes], *, raw: bool) -> None:
+    """To stdout as it comes: printable, or byte by byte."""
+    if raw:
+        for piece in pieces:
+            sys.stdout.buffer.write(piece)
+            sys.stdout.buffer.flush()
+        return
+    for text in visible_output(pieces):
+        click.echo(text, nl=False)
+
+
+def show_output(session: Session, run: dict[str, Any], *, follow: bool, raw: bool) -> None:
+    """What the run wrote; `follow`: until it ends."""
+    where = path("jobs", run["job_id"], "runs", run["id"], "output")
+    params = {"follow": "true"} if follow else None
+    headers, pieces = session.client.stream(where, params, patient=follow)
+    if headers.get("Dcron-Output") == "tail":
+        note("(only the end of this output was kept)")
+    write_output(pieces, raw=raw)
+
+
+def ask_for_run(session: Session, job: dict[str, Any], body: Any) -> dict[str, Any]:
+    """Ask for a run of the job now. One that was just made has no worker for a moment, and the
+    cluster says so: it is asked again until PLACED seconds are over."""
+    until = session.clock.boot() + PLACED
+    where = path("jobs", job["id"])
+    while True:
+        try:
+            return dict(session.client.ask("POST", f"{where}/runs", body).json)
+        except (NotAllowed, NotFound, Unreachable):
+            raise
+        except CliError:
+            if session.clock.boot() >= until or session.client.get(where)["worker"] is not None:
+                raise
+        session.sleep(LOOK)
+
+
+def begun(session: Session, job_id: str, run_id: str, until: float | None) -> dict[str, Any]:
+    """The run, once it shows. CliError if it does not by `until` (boot seconds; None: ever)."""
+    while True:
+        try:
+            return dict(session.client.get(path("jobs", job_id, "runs", run_id)))
+        except NotFound:
+            _wait(session, until, f"the run {run_id} has not begun")
+
+
+def ended(session: Session, run: dict[str, Any], until: float | None) -> dict[str, Any]:
+    """The run, once it is over. CliError as in `begun`."""
+    where = path("jobs", run["job_id"], "runs", run["id"])
+    while (found := session.client.get(where))["state"] == "running":
+        _wait(session, until, f"the run {run['id']} goes on")
+    return dict(found)
+
+
+def _wait(session: Session, until: float | None, what: str) -> None:
+    if until is not None and session.clock.boot() >= until:
+        raise CliError(f"{what}, and the time to wait for it is over")
+    session.sleep(LOOK)
+
+
+def verdict(run: dict[str, Any]) -> str:
+    """How a run ended, in one line."""
+    how = f"run {run['id']} {run['state'].replace('_', ' ')}"
+    if run["exit_code"] not in (None, 0):
+        how += f", exit code {run['exit_code']}"
+    if run["signal"] is not None:
+        how += f", signal {run['signal']}"
+    if run["worker"] is not None:
+        how += f", on {run['worker']}"
+    return how if run["reason"] is None else f"{how}: {run['reason']}"

@@ -1,0 +1,1 @@
+"""Secrets of users: encrypted at rest by the control nodes' key ring, sealed for single workers."""

@@ -1,0 +1,13 @@
+"""How hypothesis draws: a gate is passed or failed by the change, not by chance.
+
+`fixed` draws the same examples each time. `random` (`make explore`) draws others, and ten times as
+many where a test leaves the number to the profile; what it finds becomes a test of its own.
+"""
+
+from __future__ import annotations
+
+from hypothesis import settings
+
+settings.register_profile("fixed", derandomize=True, database=None, max_examples=40)
+settings.register_profile("random", max_examples=400, print_blob=True)
+settings.load_profile("fixed")

@@ -1,0 +1,172 @@
+"""A child that hangs before it is its run, as in a folder whose file server does not answer."""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.integration.launcher.stage import PATIENCE, Stage, running, wait_until
+
+# Hangs in the folder `later` when it enters it, for `early` before its start is in the log.
+_STARTER = """
+import os, sys
+sys.path.append(sys.argv.pop(1))
+from dcron_worker.runner import process, starter
+
+def wait(folder):
+    if os.path.exists(f"{folder}/gate"):
+        open(f"{folder}/gate").read()
+
+def record_start(order, env, before, original=process._record_start):
+    wait(order.directory if order.directory.endswith("/early") else None)
+    original(order, env, before)
+
+def chdir(folder, original=os.chdir):
+    wait(folder if folder.endswith("/later") else None)
+    original(folder)
+
+process._record_start, os.chdir = record_start, chdir
+starter.main(sys.argv[1:])
+"""
+_LAUNCHER = f"""
+import sys
+from dcron_worker.runner import starters
+starters.PROGRAM = {_STARTER!r}
+from dcron_worker.runner.main import main
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+class Gate:
+    """A folder in which children hang until the gate is opened."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._file = -1
+        folder.mkdir()
+        os.mkfifo(folder / "gate")
+
+    def reached(self) -> bool:
+        """Whether a child has come to it; it stays."""
+        try:
+            self._file = os.open(self.folder / "gate", os.O_WRONLY | os.O_NONBLOCK)
+        except OSError as error:
+            assert error.errno == errno.ENXIO, "there is nobody"
+            return False
+        return True
+
+    def open(self) -> None:
+        (self.folder / "gate").unlink(missing_ok=True)
+        if self._file >= 0:
+            os.close(self._file)
+        self._file = -1
+
+
+@pytest.fixture(params=["cgroups", "proc"])
+def stage(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Stage]:
+    options = ["--no-cgroups"] if request.param == "proc" else []
+    stage = Stage(tmp_path, *options, program=("-c", _LAUNCHER))
+    yield stage
+    stage.close()
+
+
+@pytest.fixture
+def later(stage: Stage) -> Iterator[Gate]:
+    gate = Gate(stage.folder / "later")
+    yield gate
+    gate.open()
+
+
+@pytest.fixture
+def early(stage: Stage) -> Iterator[Gate]:
+    gate = Gate(stage.folder / "early")
+    yield gate
+    gate.open()
+
+
+def hang(stage: Stage, gate: Gate) -> None:
+    stage.start("hanging", "echo ran >>ran; exit 3", working_directory=str(gate.folder))
+    wait_until(gate.reached)
+
+
+def runs_of(gate: Gate) -> str:
+    return (gate.folder / "ran").read_text()
+
+
+def test_a_run_that_hangs_before_its_program_keeps_no_new_launcher_from_its_work(
+    stage: Stage, later: Gate
+) -> None:
+    hang(stage, later)
+    stage.started("hanging")
+    stage.crash()
+    stage.begin()
+    stage.start("next", "exit 4")
+    assert stage.ended("next").exit_code == 4
+    later.open()
+    assert (stage.ended("hanging").exit_code, runs_of(later)) == (3, "ran\n")
+
+
+def test_a_run_that_hangs_before_its_program_is_ended_by_the_next_launcher(
+    stage: Stage, later: Gate
+) -> None:
+    hang(stage, later)
+    pid = stage.started("hanging").pid
+    stage.crash()
+    stage.begin()
+    stage.runner.kill("hanging", "asked")
+    assert stage.ended("hanging").state == "killed"
+    assert not running(pid)
+
+
+def test_a_starter_that_dies_is_replaced_though_a_child_hangs(stage: Stage, later: Gate) -> None:
+    hang(stage, later)
+    stage.started("hanging")
+    os.kill(stage.starter(), signal.SIGKILL)
+    stage.start("next", "exit 4")
+    assert stage.ended("next").state in ("failed", "lost"), "lost: the dead one had its order"
+    stage.start("after", "exit 5")
+    assert stage.ended("after").exit_code == 5
+    later.open()
+    assert (stage.ended("hanging").exit_code, runs_of(later)) == (3, "ran\n")
+
+
+def test_nothing_is_said_of_a_run_that_may_yet_be_started(stage: Stage, early: Gate) -> None:
+    hang(stage, early)
+    stage.crash()
+    stage.begin()
+    stage.start("next", "exit 4")
+    assert stage.ended("next").exit_code == 4
+    assert stage.runner.known()["hanging"][1:] == (None, None)
+    early.open()
+    assert stage.started("hanging").pid > 0
+    assert (stage.ended("hanging").exit_code, runs_of(early)) == (3, "ran\n")
+
+
+def test_a_run_that_cannot_be_started_any_more_is_lost(stage: Stage, early: Gate) -> None:
+    hang(stage, early)
+    starter = stage.starter()
+    [child] = map(int, Path(f"/proc/{starter}/task/{starter}/children").read_text().split())
+    stage.crash()
+    os.kill(child, signal.SIGKILL)
+    stage.begin()
+    ended = stage.ended("hanging")
+    assert (ended.state, ended.reason) == ("lost", "never started: the launcher was restarted")
+
+
+def test_a_launcher_leaves_though_an_earlier_one_may_yet_start_a_run(
+    stage: Stage, early: Gate
+) -> None:
+    hang(stage, early)
+    stage.crash()
+    stage.begin()
+    assert "hanging" in stage.runner.known(), "it is there, and not the one before it"
+    stage.processes[-1].terminate()
+    assert stage.processes[-1].wait(PATIENCE) == 0
+    early.open()
+    stage.begin()
+    assert stage.ended("hanging").exit_code == 3

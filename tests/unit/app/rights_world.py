@@ -1,0 +1,131 @@
+"""What test_rights.py asks with and about: people, their tokens, and objects made anew."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from itertools import product
+from typing import Any
+
+from dcron_common.db import audit, runs, tokens
+from dcron_common.db.users import Role, Scope
+from dcron_common.ids import ulid
+from dcron_common.run import RunRecord, RunState, Trigger
+from tests.unit.app.api_client import COMMAND, NOW, Answer, Api
+
+SCRIPT = {
+    **COMMAND,
+    "type": "script",
+    "executable": base64.b64encode(b"#!/bin/sh\n").decode(),
+    "run_as": "dcron-job",
+}
+
+
+@dataclass(frozen=True)
+class Person:
+    name: str
+    role: Role
+    teams: tuple[str, ...] = ()
+
+
+OLGA = Person("olga", Role.OPERATOR, ("ops",))
+TONI = Person("toni", Role.OPERATOR, ("web", "ops"))
+OTTO = Person("otto", Role.OPERATOR, ("web",))
+VERA = Person("vera", Role.VIEWER, ("ops",))  # a team makes no viewer an operator
+ADA = Person("ada", Role.ADMIN)
+PEOPLE = (VERA, OLGA, TONI, OTTO, ADA)
+
+
+@dataclass(frozen=True)
+class Asker:
+    """A person with a token. `role`: what the scope leaves of the person's."""
+
+    person: Person
+    scope: Scope
+
+    @property
+    def name(self) -> str:
+        return self.person.name
+
+    @property
+    def role(self) -> Role:
+        left = {Scope.READ: 0, Scope.OPERATE: 1, Scope.ADMIN: 2}[self.scope]
+        return list(Role)[min(left, list(Role).index(self.person.role))]
+
+    def __str__(self) -> str:
+        return f"{self.name} with a token to {self.scope}"
+
+
+ASKERS = [Asker(person, scope) for person, scope in product(PEOPLE, Scope)]
+
+# Who may, by the words of docs/rights.md.
+GROUPS: dict[str, Callable[[Asker], bool]] = {
+    "everybody": lambda asker: True,
+    "operators": lambda asker: asker.role is not Role.VIEWER,
+    "owner, team": lambda asker: (
+        asker.role is Role.ADMIN or (asker.role is Role.OPERATOR and asker.person in (OLGA, TONI))
+    ),
+    "owner": lambda asker: asker.role is Role.ADMIN or asker.person is OLGA,
+    "admins": lambda asker: asker.role is Role.ADMIN,
+    "scope": lambda asker: asker.scope is not Scope.READ,
+}
+
+
+@dataclass
+class World:
+    """Makes objects anew for each question."""
+
+    api: Api
+    sessions: dict[Asker, str] = field(default_factory=dict)
+    made: int = 0
+
+    def token(self, asker: Asker, kind: str = tokens.PLAIN) -> tuple[str, int]:
+        """Its text and its id."""
+        text, database = tokens.new_text(), self.api.services.database
+        row = database.transaction(
+            lambda: tokens.insert(text, asker.name, "test", kind, asker.scope, None, NOW)
+        )
+        return text, row.id
+
+    def ask(self, asker: Asker, method: str, path: str, body: Any = None) -> Answer:
+        if asker not in self.sessions:
+            self.sessions[asker] = self.token(asker)[0]
+        return self.ask_with(self.sessions[asker], method, path, body)
+
+    def ask_with(self, text: str, method: str, path: str, body: Any = None) -> Answer:
+        if body is None:
+            return self.api.call(method, path, user=text)
+        return getattr(self.api, method.lower())(path, body, user=text)
+
+    def job(self) -> str:
+        """The path of a job of olga's."""
+        made = self.ask(Asker(OLGA, Scope.ADMIN), "POST", "/jobs", {**SCRIPT, "team": "ops"})
+        assert made.status == 201, made.body
+        return f"/jobs/{made.json['id']}"
+
+    def run(self) -> str:
+        """The path of a run of such a job, which has ended."""
+        path = self.job()
+        self.made += 1
+        run = ulid(NOW + self.made)
+        record = RunRecord(
+            run,
+            int(path.removeprefix("/jobs/")),
+            int(NOW) // 60 * 60,
+            1,
+            Trigger.CRON,
+            RunState.SUCCEEDED,
+            output_tail="said\n",
+        )
+        runs.record_runs(self.api.services.database, [record], NOW)
+        return f"{path}/runs/{run}"
+
+    def done_by(self, asker: Asker) -> int:
+        """How much the audit says of somebody."""
+        return len(audit.page(self.api.services.database, 10_000, {"user": asker.name}))
+
+    def name(self) -> str:
+        """A new one."""
+        self.made += 1
+        return f"name{self.made}"

@@ -1,0 +1,85 @@
+"""Records of a run for the judge: one without fault, to be spoiled."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from chaos.model import Final, Job, Launch, Record, Row
+
+BEGIN = 1_800_000_000 // 60 * 60
+M = BEGIN + 120
+HOSTS = ("a", "b")
+
+
+def job(**changes: object) -> Job:
+    made = Job("quick", "* * * * *", id="1", sent=BEGIN + 50, acknowledged=BEGIN + 51)
+    for name, value in changes.items():
+        setattr(made, name, value)
+    return made
+
+
+def launch(minute: int = M, attempt: int = 1, host: str = "a", **changes: object) -> Launch:
+    start = minute + 1.5 + 10 * (attempt - 1)
+    made = Launch(
+        "1", minute, attempt, 1, f"r{minute}.{attempt}", host, start, start + 2, start + 2
+    )
+    for name, value in changes.items():
+        setattr(made, name, value)
+    return made
+
+
+def row(minute: int = M, attempt: int = 1, state: str = "succeeded", **changes: object) -> Row:
+    values = {"worker": "a", "reason": None, "finished": minute + 4.0, **changes}
+    return Row(f"r{minute}.{attempt}", "1", minute, attempt, state, **values)
+
+
+def healthy() -> Record:
+    """A job that is due three times and runs three times."""
+    minutes = (BEGIN + 60, M, M + 60)
+    return Record(
+        seed=1,
+        begin=BEGIN,
+        end=M + 60,
+        hosts=HOSTS,
+        jobs=[job()],
+        launches=[launch(minute) for minute in minutes],
+        rows=[row(minute) for minute in minutes],
+        final=Final(
+            crontabs={"a": {"1"}, "b": set()},
+            holders={"1": "a"},
+            fences={"1": "a"},
+            assignments={"a": {"1"}, "b": set()},
+        ),
+    )
+
+
+def on_all(*hosts: str) -> Record:
+    """A job on all that is due three times, and ran on these hosts each time."""
+    record = healthy()
+    record.jobs[0].everywhere = True
+    minutes = (BEGIN + 60, M, M + 60)
+    record.launches = [
+        launch(one, host=host, run=f"{one}{host}") for one in minutes for host in hosts
+    ]
+    record.rows = [
+        replace(row(one, worker=host), run=f"{one}{host}") for one in minutes for host in hosts
+    ]
+    record.final = Final(
+        crontabs={host: {"1"} for host in HOSTS},
+        holders={"1": None},
+        fences={f"1@{host}": host for host in HOSTS},
+        assignments={host: {f"1@{host}"} for host in HOSTS},
+    )
+    return record
+
+
+def without_launch(record: Record) -> None:
+    """The second minute has a row only."""
+    record.launches = [one for one in record.launches if one.minute != M]
+
+
+def instead(record: Record, made: Row) -> None:
+    """`made` stands where the second minute's launch and row stood."""
+    without_launch(record)
+    record.rows = [one for one in record.rows if one.minute != M]
+    record.rows.append(made)

@@ -1,0 +1,95 @@
+"""Commands against the API itself: shapes and refusals are its own."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from tests.unit.app.api_client import COMMAND, Api
+from tests.unit.cli.cluster import Terminal
+
+
+def test_a_job_is_made_shown_changed_paused_and_removed(terminal: Terminal) -> None:
+    made = terminal("job", "add", "-s", "5 * * * *", "-c", "ls -la", "--name", "list", "--json")
+    assert made.exit_code == 0, made.output
+    job = json.loads(made.stdout)
+    shown = json.loads(terminal("job", "show", job["id"], "--json").stdout)
+    assert shown == job
+    changed = json.loads(terminal("job", "edit", job["id"], "--retries", "2", "--json").stdout)
+    assert (changed["retries"], changed["revision"]) == (2, 2)
+    again = terminal("job", "edit", job["id"], "--retries", "2")
+    assert again.stdout == f"job {job['id']} (list) is like that already\n"
+    removed = json.loads(terminal("job", "rm", job["id"], "--yes", "--json").stdout)
+    assert removed["status"] == "finished"
+
+
+def test_every_field_that_options_give_is_taken(terminal: Terminal, tmp_path: Path) -> None:
+    file = tmp_path / "hello.sh"
+    file.write_text("#!/bin/sh\necho hello\n")
+    told = terminal(
+        *("job", "add", "--schedule", "@daily", "--script", str(file), "--name", "n"),
+        *("--tz", "Europe/Riga", "--label", "a=b", "--env", "X=y=z", "--workdir", "/srv"),
+        *("--run-as", "www", "--owner", "admin", "--team", "ops", "--timeout", "2h"),
+        *("--retries", "3", "--retry-delay", "90s", "--starting-deadline", "5m"),
+        *("--concurrency", "allow", "--catch-up", "all", "--on-worker-loss", "fail"),
+        *("--on-isolation", "run", "--on", "all", "--worker-label", "rack=1"),
+        *("--memory", "256M", "--cpu", "50", "--processes", "9", "--output", "1k", "--paused"),
+        *("--argument", "--full", "--json"),
+    )
+    assert told.exit_code == 0, told.output
+    job = json.loads(told.stdout)
+    assert (job["filename"], job["arguments"], job["paused"]) == ("hello.sh", ["--full"], True)
+    assert job["placement"] == {"labels": {"rack": "1"}, "on": "all"}
+
+
+def test_what_the_api_refuses_names_the_option_s_field(terminal: Terminal) -> None:
+    told = terminal("job", "add", "-s", "61 * * * *", "-c", "ls")
+    assert told.exit_code == 1
+    assert "  schedule: minute:" in told.stderr
+
+
+def test_an_edit_in_between_is_noticed(terminal: Terminal, api: Api) -> None:
+    number = api.post("/jobs", COMMAND).json["id"]
+    before = terminal("job", "show", number, "--json").stdout
+
+    class Meanwhile:
+        """Somebody else changes the job once it was read."""
+
+        def __init__(self) -> None:
+            self.app = api.app
+            self.done = False
+
+        def __call__(self, environ: dict[str, object], start: object) -> object:
+            if environ["REQUEST_METHOD"] == "PATCH" and not self.done:
+                self.done = True
+                api.call("PATCH", f"/jobs/{number}", b'{"retries": 1}')
+            return self.app(environ, start)
+
+    adapter = terminal.adapter
+    adapter.app = Meanwhile()  # type: ignore[attr-defined]
+    told = terminal("job", "edit", number, "--retries", "5")
+    assert told.exit_code == 1
+    assert "the job is at revision 2 by now" in told.stderr
+    after = json.loads(terminal("job", "show", number, "--json").stdout)
+    assert after["retries"] == 1
+    assert json.loads(before)["retries"] == 0
+
+
+def test_another_s_job_is_not_for_an_operator_and_nothing_is_for_a_stranger(
+    terminal: Terminal, api: Api
+) -> None:
+    number = api.post("/jobs", COMMAND).json["id"]
+    terminal.token = api.tokens["operator"]
+    assert terminal("job", "edit", number, "--retries", "1").exit_code == 3
+    assert terminal("job", "show", number).exit_code == 0
+    terminal.token = "dcron_wrong"
+    told = terminal("job", "show", number)
+    assert told.exit_code == 3
+    assert "dcron login" in told.stderr and "dcron_wrong" not in told.output
+
+
+def test_a_job_that_nobody_has_yet_cannot_run_now(terminal: Terminal, api: Api) -> None:
+    number = api.post("/jobs", COMMAND).json["id"]
+    told = terminal("job", "run", number)
+    assert told.exit_code == 1
+    assert "no worker" in told.stderr

@@ -1,0 +1,104 @@
+"""`dcron run list|show|logs|kill`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from tests.unit.cli.cluster import RUN, Reply, Script, Terminal, job, problem, run
+
+Answering = Callable[[dict[str, Any]], Terminal]
+OUTPUT = f"GET /jobs/1/runs/{RUN}/output"
+
+
+def script(terminal: Terminal) -> Script:
+    assert isinstance(terminal.adapter, Script)
+    return terminal.adapter
+
+
+def test_runs_are_listed_of_all_jobs_or_of_one(answering: Answering) -> None:
+    failed = run("failed", exit_code=3, reason="exit code 3")
+    terminal = answering({"GET /jobs/1": job(), "GET /jobs/1/runs": [failed], "GET /runs": []})
+    told = terminal(
+        *("run", "list", "1", "--state", "failed", "--state", "lost", "--trigger", "cron"),
+        *("--worker", "node1", "--from", "2027-01-15T00:00:00Z", "--to", "2027-01-16T00:00:00Z"),
+    )
+    assert told.exit_code == 0, told.output
+    header, line = told.stdout.splitlines()
+    assert header.split() == [
+        *("ID", "DUE", "TRIGGER", "STATE", "EXIT", "TOOK", "WORKER", "REASON")
+    ]
+    assert line.split() == [
+        *(RUN, "01-15", "08:00Z", "cron", "failed", "3", "2.5s", "node1", "exit", "code", "3")
+    ]
+    assert script(terminal).asked[-1].query == {
+        "state": ["failed", "lost"],
+        "trigger": ["cron"],
+        "worker": ["node1"],
+        "from": ["2027-01-15T00:00:00Z"],
+        "to": ["2027-01-16T00:00:00Z"],
+        "limit": ["100"],
+    }
+    assert terminal("run", "list").stderr == "no such run\n"
+    assert json.loads(terminal("run", "list", "1", "--json").stdout) == [failed]
+
+
+def test_the_newest_run_is_meant_where_none_is_named(answering: Answering) -> None:
+    answers = {"GET /jobs/1": job(), "GET /jobs/1/runs": [run()]}
+    terminal = answering(answers)
+    assert json.loads(terminal("run", "show", "1", "--json").stdout) == run()
+    assert script(terminal).asked[-1].query == {"limit": ["1"]}
+    told = answering({"GET /jobs/1": job(), "GET /jobs/1/runs": []})("run", "logs", "1")
+    assert told.exit_code == 4
+    assert "has not run yet; run it now: dcron job run 1" in told.stderr
+
+
+def test_an_output_steers_the_terminal_only_when_that_is_asked_for(answering: Answering) -> None:
+    wrote = b"a\tb\n\x1b[31mred\x1b[0m\rover \xff \xe2\x80\xae\n"
+    answers = {"GET /jobs/1": job(), f"GET /jobs/1/runs/{RUN}": run(), OUTPUT: Reply(wrote)}
+    terminal = answering(answers)
+    told = terminal("run", "logs", "1", RUN)
+    assert told.stdout == "a\tb\n\\x1b[31mred\\x1b[0m\\x0dover \\xff \\u202e\n"
+    assert terminal("run", "logs", "1", RUN, "--raw").stdout_bytes == wrote
+
+
+def test_an_output_is_followed_and_a_cut_one_is_told(answering: Answering) -> None:
+    cut = Reply(b"the end\n", headers={"Dcron-Output": "tail"})
+    answers = {"GET /jobs/1": job(), f"GET /jobs/1/runs/{RUN}": run("running"), OUTPUT: cut}
+    terminal = answering(answers)
+    told = terminal("run", "logs", "1", RUN, "-f")
+    assert told.stdout == "the end\n"
+    assert "only the end" in told.stderr
+    assert script(terminal).asked[-1].query == {"follow": ["true"]}
+
+
+def test_the_one_run_that_goes_on_is_ended_when_that_is_confirmed(answering: Answering) -> None:
+    asked = {"runs": [{"run_id": RUN, "worker": "node1"}]}
+    answers = {
+        "GET /jobs/1": job(),
+        "GET /jobs/1/runs": [run("running")],
+        f"POST /jobs/1/runs/{RUN}/kill": Reply(asked, 202),
+    }
+    terminal = answering(answers)
+    assert terminal("run", "kill", "1", typed="n\n").exit_code == 1
+    told = terminal("run", "kill", "1", typed="y\n")
+    assert told.stdout == f"node1 is asked to end run {RUN}\n"
+    assert terminal("run", "kill", "1", RUN).exit_code == 0  # a run that is named is meant
+    assert len(script(terminal).sent("POST", f"/jobs/1/runs/{RUN}/kill")) == 2
+
+
+def test_which_run_shall_end_has_to_be_said_where_there_are_several(answering: Answering) -> None:
+    several = [run("running"), run("running", worker="node2")]
+    terminal = answering({"GET /jobs/1": job(), "GET /jobs/1/runs": several})
+    told = terminal("run", "kill", "1", "--yes")
+    assert told.exit_code == 1
+    assert "on node2" in told.stderr
+    told = answering({"GET /jobs/1": job(), "GET /jobs/1/runs": []})("run", "kill", "1", "--yes")
+    assert told.exit_code == 4
+
+
+def test_a_run_that_is_over_is_told(answering: Answering) -> None:
+    answers = {"GET /jobs/1": job(), f"POST /jobs/1/runs/{RUN}/kill": problem(409, "it is over")}
+    told = answering(answers)("run", "kill", "1", RUN)
+    assert (told.exit_code, told.stderr) == (1, "dcron: it is over\n")

@@ -1,0 +1,28 @@
+"""What reaches the log."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+_WRITES = """
+import logging
+from pathlib import Path
+from dcron_common import log
+from dcron_common.db import migrations, users
+from dcron_common.db.connection import Database
+
+log.configure("DEBUG")
+logging.getLogger("dcron_common").debug("something else")
+database = Database.sqlite(Path("dcron.db"))
+migrations.migrate(database)
+users.add_user(database, "ann", users.Role.VIEWER, [], [], 0, "test", password="planted-hash")
+"""
+
+
+def test_not_even_at_debug_are_values_of_statements_logged(tmp_path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", _WRITES], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert "something else" in done.stderr
+    assert "planted-hash" not in done.stdout + done.stderr
