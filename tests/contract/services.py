@@ -17,7 +17,7 @@ from dcron_common.errors import TransactionFailed
 from tests.servers.relay import Relay
 from tests.servers.zookeeper import ZooKeeperServer
 
-PATIENCE = 15.0
+PATIENCE = 60.0
 _numbers = count()
 
 

@@ -25,7 +25,7 @@ from tests.servers.zookeeper import ZooKeeperServer
 
 ROOT = Path(__file__).resolve().parents[2]
 LIBRARY = next(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"), None)
-PATIENCE = 20.0
+PATIENCE = 60.0
 
 pytestmark = pytest.mark.skipif(
     LIBRARY is None, reason="Debian's libfaketime is not installed (tests/servers/packages.txt)"

@@ -12,6 +12,8 @@ from dcron_common.errors import ConnectionLost
 from tests.contract.services import PATIENCE, ZooKeeperService, eventually
 from tests.servers.zookeeper import ZooKeeperServer
 
+SLOW = 20.0  # seconds that a busy machine may add; what hangs in a black hole does so for minutes
+
 
 def test_zookeeper_a_black_hole_is_lost_in_time_and_left(real: ZooKeeperService) -> None:
     coordinator = real.make(APP, request_timeout=1.0)
@@ -21,8 +23,8 @@ def test_zookeeper_a_black_hole_is_lost_in_time_and_left(real: ZooKeeperService)
     began = time.monotonic()
     with pytest.raises(ConnectionLost):
         coordinator.create(f"{real.root}/doubt")
-    assert time.monotonic() - began < 2.0
-    eventually(lambda: not coordinator.connected, 1.0)
+    assert time.monotonic() - began < 1.0 + SLOW
+    eventually(lambda: not coordinator.connected)
     number = coordinator.session_id
     relay.heal()
     eventually(lambda: coordinator.connected)
@@ -38,7 +40,7 @@ def test_zookeeper_a_stop_in_a_black_hole_ends_in_time(real: ZooKeeperService) -
     real.relays[id(coordinator)].swallow()
     began = time.monotonic()
     coordinator.stop()
-    assert time.monotonic() - began < 6.0
+    assert time.monotonic() - began < 6.0 + SLOW
 
 
 def test_zookeeper_a_successor_takes_the_session_over(real: ZooKeeperService) -> None:

@@ -245,7 +245,7 @@ def test_p16_a_deadlock_is_repeated_until_both_are_done(mariadb: Database) -> No
             tried.append(1)
             Job.update(last_attempt=Job.last_attempt + 1).where(Job.id == first).execute()
             if len(tried) == 1 and not barrier.broken:
-                barrier.wait(5)
+                barrier.wait(60)
             Job.update(last_attempt=Job.last_attempt + 1).where(Job.id == second).execute()
 
         mariadb.transaction(work)

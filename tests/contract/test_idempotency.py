@@ -78,7 +78,7 @@ def test_of_many_at_once_one_makes_the_job(mariadb: Database) -> None:
 
     def run(number: int) -> None:
         mine = Claim("ann", "k", "d" * 64, f"{number:026d}")
-        barrier.wait(10)
+        barrier.wait(60)
         outcome, _ = claim(mariadb, mine, NOW)
         if outcome is Outcome.CLAIMED:
             make(mariadb, mine)

@@ -28,7 +28,7 @@ def at_once(count: int, work: Callable[[int], None]) -> None:
     ready = threading.Barrier(count)
 
     def run(number: int) -> None:
-        ready.wait(10)
+        ready.wait(60)
         work(number)
 
     threads = [threading.Thread(target=run, args=(number,)) for number in range(count)]

@@ -32,7 +32,7 @@ class SlowStore:
 
     def _fetch(self, spec: Spec) -> Path:
         self.asked += 1
-        assert self.gate.wait(10)
+        assert self.gate.wait(60)
         if self.away:
             raise FileUnavailable("the store does not answer")
         return Path("/bin/true")

@@ -23,7 +23,7 @@ from tests.integration.world import START, World
 
 
 def wait_for(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while not condition():
         assert time.monotonic() < deadline, "it did not come true"
         time.sleep(0.01)

@@ -237,7 +237,7 @@ def test_the_thread_does_a_round_that_the_leader_hands_over_and_ends_when_asked(
     eventually(lambda: progress.last_round(world.database) is not None)
     assert count(world, job) == 4
     kept.retention.stop()
-    thread.join(5)
+    thread.join(60)
     assert not thread.is_alive()
 
 

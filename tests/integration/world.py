@@ -345,7 +345,7 @@ class World:
                 node.end()
                 self.turn()
 
-    def until(self, condition: Callable[[], bool], seconds: float = 5.0) -> None:
+    def until(self, condition: Callable[[], bool], seconds: float = 60.0) -> None:
         """Turn while a real thread works, until the condition holds."""
         deadline = time.monotonic() + seconds
         while not condition():

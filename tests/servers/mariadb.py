@@ -24,7 +24,7 @@ import pymysql
 from tests.servers.process import end, free_port, launch, wait_until_ready
 
 _PROGRAMS = ("mariadbd", "mariadb-install-db", "my_print_defaults")
-_START_SECONDS = 30
+_START_SECONDS = 120
 
 
 def missing() -> str | None:

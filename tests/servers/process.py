@@ -46,7 +46,7 @@ def end(process: subprocess.Popen[bytes]) -> None:
     """TERM, and after 10 s KILL."""
     process.terminate()
     try:
-        process.wait(10)
+        process.wait(60)
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()

@@ -25,7 +25,7 @@ from typing import Self
 
 # Swift is Debian's, and so it runs in Debian's Python, not in the virtualenv of the tests.
 _PYTHON = "/usr/bin/python3"
-_START_SECONDS = 30
+_START_SECONDS = 120
 _SERVE = """
 import sys
 from swift.common import utils
@@ -143,7 +143,7 @@ class S3Server:
             process.terminate()
         for process in self._processes:
             try:
-                process.wait(5)
+                process.wait(60)
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()

@@ -28,7 +28,7 @@ _CLASSPATH = [
     "netty-resolver.jar",
     "netty-transport-native-unix-common.jar",
 ]
-_START_SECONDS = 30
+_START_SECONDS = 120
 
 
 def missing() -> str | None:

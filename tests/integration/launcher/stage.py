@@ -14,7 +14,7 @@ from pathlib import Path
 from dcron_worker.runner.client import Runner
 from dcron_worker.runner.model import Ended, Launch, Started
 
-PATIENCE = 15.0
+PATIENCE = 60.0
 
 
 def boot() -> float:

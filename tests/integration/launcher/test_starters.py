@@ -29,7 +29,7 @@ folder = Path(sys.argv[sys.argv.index("--socket") + 1]).parent
 def reap(self, original=living.Living.reap):
     if any(starter.sent for starter in self._starters._all):
         (folder / "before").touch()
-        deadline = time.monotonic() + 15
+        deadline = time.monotonic() + 60
         while not (folder / "go").exists() and time.monotonic() < deadline:
             time.sleep(0.01)
     return original(self)

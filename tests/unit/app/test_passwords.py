@@ -61,17 +61,17 @@ def test_no_more_than_the_places_are_in_use_at_a_time() -> None:
     class Slow(Counting):
         def hash(self, password: str | bytes, *, salt: bytes | None = None) -> str:
             inside.set()
-            assert go_on.wait(10)
+            assert go_on.wait(60)
             return super().hash(password, salt=salt)
 
     maker = Passwords(Slow(), places=1, patience=0.01)
     thread = threading.Thread(target=maker.hash, args=(GOOD,))
     thread.start()
-    assert inside.wait(10)
+    assert inside.wait(60)
     with pytest.raises(Busy):
         maker.matches("x", GOOD)
     go_on.set()
-    thread.join(10)
+    thread.join(60)
     assert maker.matches(maker.hash(GOOD), GOOD)
 
 

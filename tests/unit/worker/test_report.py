@@ -42,7 +42,7 @@ def report(table: Table, run_ids: Sequence[str]) -> list[Outcome]:
     reporter.start()
     outcomes: list[Outcome] = []
     while sum(len(one.run_ids) for one in outcomes) < len(run_ids):
-        outcomes.append(told.get(timeout=10))
+        outcomes.append(told.get(timeout=60))
     reporter.stop(10)
     return outcomes
 
@@ -65,7 +65,7 @@ def test_that_a_run_runs_is_not_written_where_its_end_is_written_too() -> None:
         reporter.put([replace(row(run_id), state=RunState.RUNNING)])
     reporter.put([row("over")], ["over"])
     reporter.start()
-    assert told.get(timeout=10).run_ids == ("over",)
+    assert told.get(timeout=60).run_ids == ("over",)
     reporter.stop(10)
     assert table.written == ["on", "over"]
 
