@@ -43,7 +43,7 @@ def wait_until_ready(
 
 
 def end(process: subprocess.Popen[bytes]) -> None:
-    """TERM, and after 10 s KILL."""
+    """TERM, and after 60 s KILL."""
     process.terminate()
     try:
         process.wait(60)
