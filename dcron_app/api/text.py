@@ -107,9 +107,13 @@ def variable(text: str) -> str:
     """The name of an environment variable that a job may set."""
     if _VARIABLE.fullmatch(text) is None:
         raise ValueError("is no name of a variable; write letters, digits and '_', no digit first")
-    if text.startswith("DCRON_"):
-        raise ValueError("begins with DCRON_, which dcron sets by itself; choose another name")
+    _check_not_dcrons(text)
     return text
+
+
+def _check_not_dcrons(name: str) -> None:
+    if name.startswith("DCRON_"):
+        raise ValueError("begins with DCRON_, which dcron sets by itself; choose another name")
 
 
 def secret_name(text: str) -> str:
@@ -118,8 +122,7 @@ def secret_name(text: str) -> str:
         raise ValueError(
             "is no name of a secret; write up to 64 letters, digits and '_', a letter first"
         )
-    if text.startswith("DCRON_"):
-        raise ValueError("begins with DCRON_, which dcron sets by itself; choose another name")
+    _check_not_dcrons(text)
     if steers(text) or text in _PLACES:
         raise ValueError("is a variable by which programs are steered; choose another name")
     return text
