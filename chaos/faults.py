@@ -11,7 +11,7 @@ import random
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from chaos.model import Fault
 
@@ -135,66 +135,47 @@ def _stop_server(aim: Aim) -> Plan:
 
 def _stopped(aim: Aim, unit: str, host: str) -> Plan:
     """It stands still for a while, as if it were never scheduled."""
-    return Plan(
-        f"stop {unit}",
-        (host,),
-        aim.rng.uniform(2, 25),
-        (("exec", host, f"systemctl kill -s STOP {unit}"),),
-        (("exec", host, f"systemctl kill -s CONT {unit}"),),
-    )
+    words = f"kill -s STOP {unit}", f"kill -s CONT {unit}"
+    return _systemctl(f"stop {unit}", (host,), aim.rng.uniform(2, 25), *words)
 
 
 def _kill_server(aim: Aim) -> Plan:
     unit, host = aim.unit(SERVERS)
-    return Plan(
-        f"kill {unit}",
-        (host,),
-        aim.rng.uniform(1, 15),
-        (("exec", host, f"systemctl kill -s KILL {unit}"),),
-        (("exec", host, f"systemctl start {unit}"),),
-    )
+    words = f"kill -s KILL {unit}", f"start {unit}"
+    return _systemctl(f"kill {unit}", (host,), aim.rng.uniform(1, 15), *words)
 
 
 def _zookeeper_away(aim: Aim) -> Plan:
-    return Plan(
-        "ZooKeeper away",
-        HOSTS,
-        aim.rng.uniform(5, 30),
-        tuple(("exec", host, "systemctl kill -s STOP dcron-zookeeper") for host in CONTROL),
-        tuple(("exec", host, "systemctl kill -s CONT dcron-zookeeper") for host in CONTROL),
-    )
+    words = "kill -s STOP dcron-zookeeper", "kill -s CONT dcron-zookeeper"
+    return _away("ZooKeeper away", aim.rng.uniform(5, 30), *words)
 
 
 def _database_away(aim: Aim) -> Plan:
-    return Plan(
-        "database away",
-        HOSTS,
-        aim.rng.uniform(5, 40),
-        tuple(("exec", host, "systemctl stop haproxy") for host in CONTROL),
-        tuple(("exec", host, "systemctl start haproxy") for host in CONTROL),
-    )
+    return _away("database away", aim.rng.uniform(5, 40), "stop haproxy", "start haproxy")
 
 
 def _store_away(aim: Aim) -> Plan:
-    unit = "swift-proxy"
-    return Plan(
-        "object store away",
-        HOSTS,
-        aim.rng.uniform(5, 30),
-        tuple(("exec", host, f"systemctl stop {unit}") for host in CONTROL),
-        tuple(("exec", host, f"systemctl start {unit}") for host in CONTROL),
-    )
+    words = "stop swift-proxy", "start swift-proxy"
+    return _away("object store away", aim.rng.uniform(5, 30), *words)
 
 
 def _crond_stopped(aim: Aim) -> Plan:
     host = aim.any()
-    return Plan(
-        "crond stopped",
-        (host,),
-        aim.rng.uniform(30, 120),
-        (("exec", host, "systemctl stop cron"),),
-        (("exec", host, "systemctl start cron"),),
-    )
+    return _systemctl("crond stopped", (host,), aim.rng.uniform(30, 120), "stop cron", "start cron")
+
+
+def _systemctl(kind: str, on: tuple[str, ...], seconds: float, breaks: str, mends: str) -> Plan:
+    """systemctl with these words on each of these hosts."""
+
+    def each(words: str) -> tuple[tuple[str, ...], ...]:
+        return tuple(("exec", host, f"systemctl {words}") for host in on)
+
+    return Plan(kind, on, seconds, each(breaks), each(mends))
+
+
+def _away(kind: str, seconds: float, breaks: str, mends: str) -> Plan:
+    """Of all control hosts, which every host feels."""
+    return replace(_systemctl(kind, CONTROL, seconds, breaks, mends), hosts=HOSTS)
 
 
 MAKERS: dict[str, Callable[[Aim], Plan]] = {

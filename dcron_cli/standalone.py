@@ -40,7 +40,8 @@ from dcron_common.protocol import Registration
 from dcron_common.sealing.ring import Ring
 from dcron_common.sealing.worker_key import WorkerKey
 from dcron_common.version import VERSION
-from dcron_worker.crontab_file import CrontabError, UserCrontab
+from dcron_worker.crontab_check import CrontabError
+from dcron_worker.crontab_file import UserCrontab
 from dcron_worker.firing import embedded_firing
 from dcron_worker.runner.lease import boot_id
 from dcron_worker.service import Worker, daemon_life

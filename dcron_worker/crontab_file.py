@@ -18,9 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from crontab import CronTab
-
-from dcron_common.errors import DcronError
+from dcron_common.durable import sync_directory
 from dcron_worker.crontab import (
     FIRST_FILE,
     Table,
@@ -29,17 +27,13 @@ from dcron_worker.crontab import (
     render,
     render_empty,
     render_user,
-    schedule_lines,
 )
+from dcron_worker.crontab_check import CrontabError, check, check_user, dry_run
 
 CRON_D = Path("/etc/cron.d")
 _OURS = re.compile(rf"{FIRST_FILE}(-[1-9][0-9]*)?")
 _MODE = 0o644
 _COMMAND_SECONDS = 20
-
-
-class CrontabError(DcronError):
-    """The crontab could not be read, checked or written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,22 +45,6 @@ class Change:
 
     def __bool__(self) -> bool:
         return bool(self.written)
-
-
-def host_zone(timezone: Path = Path("/etc/timezone"), link: Path = Path("/etc/localtime")) -> str:
-    """The zone that crond lives in, as an IANA name; "" if it cannot be told (the tick then
-    serves every job). /etc/localtime decides, as it does for crond; Debian's file comes second."""
-    try:
-        _, found, name = os.fspath(link.readlink()).partition("/zoneinfo/")
-        if found:
-            return name
-    except OSError:
-        if not link.exists():
-            return "UTC"  # the C library's own rule
-    try:
-        return timezone.read_text(encoding="ascii").strip()
-    except (OSError, UnicodeDecodeError):
-        return ""
 
 
 class SystemCrontab:
@@ -140,7 +118,7 @@ class SystemCrontab:
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise
-        _sync(self._directory)
+        sync_directory(self._directory)
 
     def _next_mtime(self) -> int:
         """A whole second that crond has not seen yet.
@@ -183,7 +161,7 @@ class UserCrontab:
             self._last = wanted
             return Change()
         drift = self._last is not None and ours != self._last
-        _parse("\n".join(wanted) + "\n", user=None, count=_count(wanted))
+        check_user(wanted)
         self._install("".join(f"{line}\n" for line in [*foreign, *wanted]))
         self._last = wanted
         return Change(("crontab",), ("crontab",) if drift else ())
@@ -250,55 +228,6 @@ class Crontab(Protocol):
         """Make it say what the table says; CrontabError if that failed."""
 
 
-def crond_runs(pid_file: Path = Path("/run/crond.pid"), proc: Path = Path("/proc")) -> bool:
-    """Is there a crond on this machine that would run a user's crontab?"""
-    try:
-        pid = int(pid_file.read_text(encoding="ascii"))
-        return (proc / str(pid) / "comm").read_text(encoding="ascii").strip() in ("cron", "crond")
-    except (OSError, ValueError):
-        return False
-
-
-def check(text: str, user: str) -> None:
-    """Does python-crontab read the text as what was meant? CrontabError if not.
-
-    cron drops a whole file for one bad line, so nothing unchecked may reach it.
-    """
-    _parse(text, user=user, count=sum(1 for _ in schedule_lines(text)))
-
-
-def _parse(text: str, *, user: str | None, count: int) -> None:
-    tab = CronTab(tab=text, user=None if user is None else False)
-    items = [item for item in tab if item.is_enabled()]
-    if len(items) != count or not all(item.is_valid() for item in items):
-        raise CrontabError("the rendered crontab is not what a parser reads; nothing was written")
-    if user is not None and any(item.user != user for item in items):
-        raise CrontabError("the rendered crontab names another user; nothing was written")
-
-
-def _count(lines: list[str]) -> int:
-    return sum(1 for line in lines if not line.startswith("#"))
-
-
-def dry_run(file: Path) -> None:
-    """Let cron's own `crontab -n` judge the file, where it is Debian's and so has that option.
-
-    It reads the form without a user's name; with one, the name counts as the command's first
-    word, so the fields are judged all the same.
-    """
-    program = Path("/usr/bin/crontab")
-    # /etc/default/cron tells Debian's cron; elsewhere -n means other things.
-    if not (program.exists() and Path("/etc/default/cron").exists()):
-        return
-    command = [str(program), "-n", str(file)]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=_COMMAND_SECONDS)
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise CrontabError(f"crontab -n cannot check the new file: {error}") from error
-    if done.returncode != 0:
-        raise CrontabError(f"crontab -n refuses the new file: {done.stderr.strip()[:500]}")
-
-
 def _read(path: Path) -> str | None:
     """The text of a plain file of ours with the right mode; None for everything else."""
     try:
@@ -311,11 +240,3 @@ def _read(path: Path) -> str | None:
         if not stat.S_ISREG(status.st_mode) or not ours:
             return None
         return file.read().decode("utf-8", "replace")
-
-
-def _sync(directory: Path) -> None:
-    handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -25,7 +25,8 @@ from dcron_common.paths import Slot
 from dcron_common.protocol import LAUNCHER
 from dcron_worker import assignments
 from dcron_worker.book import Book
-from dcron_worker.crontab_file import CrontabError
+from dcron_worker.crond import CrondWatch
+from dcron_worker.crontab_check import CrontabError
 from dcron_worker.heart import Heart
 from dcron_worker.membership import Membership
 from dcron_worker.outputs import Stored
@@ -62,12 +63,10 @@ class Daemon:
         membership: Membership,
         inbox: queue.SimpleQueue[Message],
         render: Callable[[Book], None],
-        silence: Callable[[], float],
-        restart_crond: Callable[[], None],
+        crond: CrondWatch,
         clock: Clock,
     ) -> None:
-        """`render` brings the crontab in line with the book, CrontabError; `silence` gives the
-        seconds since crond's last tick; `restart_crond` asks for that, OSError."""
+        """`render` brings the crontab in line with the book, CrontabError."""
         self._worker = worker
         self._coordinator = coordinator
         self._membership = membership
@@ -83,9 +82,7 @@ class Daemon:
         self._following = heart.following
         self._inbox = inbox
         self._render = render
-        self._silence = silence
-        self._restart_crond = restart_crond
-        self._restart_at = 0.0
+        self._crond = crond
         self._clock = clock
         self._stop = threading.Event()
         self._changed = True
@@ -93,7 +90,6 @@ class Daemon:
         self._again: set[Slot] = set()  # to be decided anew without a hint
         self._scan_at = 0.0
         self._ticked_through = 0
-        self._crond_ill = False
         self._crontab_ill = False
         self._launcher_away = False
         self._away = False
@@ -254,27 +250,16 @@ class Daemon:
         self._due = False
 
     def _watch_crond(self) -> None:
-        """No tick line for 90 s: crond is ill. Say so, have it restarted, tick in its place."""
-        ill = self._silence() > timing.TICK_SILENCE
-        if ill and not self._crond_ill:
-            log.error("worker=%s crond gave no tick for 90 s: ticking in its place", self._worker)
-        if self._crond_ill and not ill:
-            log.info("worker=%s crond ticks again", self._worker)
-        self._crond_ill = ill
-        if ill and self._clock.boot() >= self._restart_at:
-            self._restart_at = self._clock.boot() + timing.RESTART_AGAIN
-            try:
-                self._restart_crond()
-            except OSError as error:
-                log.error("worker=%s cannot have crond restarted: %s", self._worker, error)
-        # A crond whose clock is ahead gives its ticks before their time.
-        unheard = ill or self._membership.held_back
+        """Tick in crond's place where it does not, and where its clock is ahead: it gives its ticks
+        before their time."""
+        self._crond.look()
+        unheard = self._crond.ill or self._membership.held_back
         if unheard and minute(self._clock.wall()) > self._ticked_through:
             self._due = True
 
     def _tell(self) -> None:
         parts = {
-            "crond": self._crond_ill,
+            "crond": self._crond.ill,
             "crontab": self._crontab_ill,
             LAUNCHER: self._launcher_away,
             "records": self._recording.ill,

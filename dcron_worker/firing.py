@@ -10,14 +10,13 @@ from pathlib import Path
 
 from dcron_common.clock import Clock
 from dcron_worker.book import Book
+from dcron_worker.crond import crond_runs, host_zone
 from dcron_worker.crontab import Table, plan, seen_path
 from dcron_worker.crontab_file import (
     Change,
     MemoryCrontab,
     SystemCrontab,
     UserCrontab,
-    crond_runs,
-    host_zone,
 )
 from dcron_worker.fire import Fire, Ticker, open_fire
 from dcron_worker.service import Firing

@@ -28,6 +28,7 @@ from dcron_common.object_store.contract import ObjectStore
 from dcron_common.protocol import Registration
 from dcron_common.sealing.worker_key import WorkerKey
 from dcron_worker.book import Book
+from dcron_worker.crond import CrondWatch
 from dcron_worker.daemon import Changed, Daemon, Message, pump_hints, pump_runner
 from dcron_worker.executables import Executables
 from dcron_worker.heart import assemble
@@ -136,8 +137,7 @@ class Worker:
             membership=self._membership,
             inbox=self._inbox,
             render=firing.render,
-            silence=firing.silence,
-            restart_crond=firing.restart,
+            crond=CrondWatch(name, firing.silence, firing.restart, self._membership.clock),
             clock=self._membership.clock,
         )
 

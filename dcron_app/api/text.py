@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import re
 
+from dcron_app.api.steering import steers
+
 MAX_TEXT_BYTES = 65_536
 MAX_SECRET_BYTES = 16_384
 
@@ -16,7 +18,7 @@ _OS_USER = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
 _ACCOUNT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
 _SECRET = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
-_OWN = frozenset({"HOME", "LOGNAME", "USER", "MAIL", "TMPDIR"})  # whoever sets them says where
+_PLACES = frozenset({"MAIL", "TMPDIR"})  # whoever sets them says where
 _LABEL = re.compile(r"[A-Za-z0-9._/-]{1,63}")
 
 # The same for the description of the API, as JSON Schema has patterns (ECMA 262). They say no more
@@ -105,9 +107,13 @@ def variable(text: str) -> str:
     """The name of an environment variable that a job may set."""
     if _VARIABLE.fullmatch(text) is None:
         raise ValueError("is no name of a variable; write letters, digits and '_', no digit first")
-    if text.startswith("DCRON_"):
-        raise ValueError("begins with DCRON_, which dcron sets by itself; choose another name")
+    _check_not_dcrons(text)
     return text
+
+
+def _check_not_dcrons(name: str) -> None:
+    if name.startswith("DCRON_"):
+        raise ValueError("begins with DCRON_, which dcron sets by itself; choose another name")
 
 
 def secret_name(text: str) -> str:
@@ -116,9 +122,8 @@ def secret_name(text: str) -> str:
         raise ValueError(
             "is no name of a secret; write up to 64 letters, digits and '_', a letter first"
         )
-    if text.startswith("DCRON_"):
-        raise ValueError("begins with DCRON_, which dcron sets by itself; choose another name")
-    if steers(text) or text in _OWN:
+    _check_not_dcrons(text)
+    if steers(text) or text in _PLACES:
         raise ValueError("is a variable by which programs are steered; choose another name")
     return text
 
@@ -145,20 +150,3 @@ def label_name(text: str) -> str:
             "is no name of a label; write up to 63 of A-Z, a-z, 0-9, '.', '_', '/', '-'"
         )
     return text
-
-
-# Names that steer a loader, a shell or an interpreter: with them a job's text means something
-# else than it says, and code of the user's own runs before it.
-_STEERING = re.compile(
-    r"LD_.*|DYLD_.*|PYTHON.*|PERL.*|RUBY.*|NODE_.*|JAVA_TOOL_OPTIONS|JDK_JAVA_OPTIONS|_JAVA_OPTIONS"
-    r"|BASH_.*|BASHOPTS|SHELLOPTS|ENV|IFS|PATH|CDPATH|GLOBIGNORE|PS4|PROMPT_COMMAND|SHELL"
-    r"|GCONV_PATH|LOCPATH|NLSPATH|HOSTALIASES|RES_OPTIONS|RESOLV_.*|MALLOC_.*|GLIBC_TUNABLES"
-    r"|GETCONF_DIR|TZDIR|OPENSSL_CONF|OPENSSL_ENGINES|OPENSSL_MODULES|LOCALDOMAIN|ZDOTDIR"
-    r"|CLASSPATH|LUA_.*|PHPRC|PHP_INI_SCAN_DIR|R_PROFILE.*|TCLLIBPATH|AWK(LIB)?PATH|GEM_(HOME|PATH)"
-    r"|GIT_EXEC_PATH|GIT_SSH.*"
-)
-
-
-def steers(variable_name: str) -> bool:
-    """Whether this variable changes what programs load or how shells read their input."""
-    return _STEERING.fullmatch(variable_name) is not None

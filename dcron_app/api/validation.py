@@ -13,13 +13,13 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError as PydanticError
 
-from dcron_app.api import text
 from dcron_app.api.content import Content, executable_of
 from dcron_app.api.errors import forbidden, invalid
 from dcron_app.api.fields import JobFields, RunFields, problem_with
 from dcron_app.api.ownership import Whose, check_whose
 from dcron_app.api.secret_use import Known, check_secrets
 from dcron_app.api.services import Settings
+from dcron_app.api.steering import steers
 from dcron_common.db.editing import differs
 from dcron_common.db.jobs import JobRow, NewJob
 from dcron_common.db.users import Principal, Role
@@ -254,6 +254,6 @@ def _check_rights(
         return
     kept = before.environment if before else {}
     for name, value in fields.environment.items():
-        if text.steers(name) and kept.get(name) != value:
-            message = f"{name} steers loaders and shells; only an admin may set it"
+        if steers(name) and kept.get(name) != value:
+            message = f"{name} steers which programs are loaded and run; only an admin may set it"
             raise forbidden(message, f"environment.{name}")

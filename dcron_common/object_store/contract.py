@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from dcron_common.durable import sync_directory
 from dcron_common.errors import ObjectStoreError, ObjectStoreUnavailable
 
 CHUNK = 1 << 16
@@ -146,12 +147,3 @@ class ObjectStore(ABC):
             temporary.unlink(missing_ok=True)
             raise
         sync_directory(destination.parent)
-
-
-def sync_directory(path: Path) -> None:
-    """Make a rename within this directory durable."""
-    handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

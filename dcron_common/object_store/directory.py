@@ -22,6 +22,7 @@ from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 
+from dcron_common.durable import sync_directory
 from dcron_common.errors import ObjectNotFound, ObjectStoreError, ObjectStoreUnavailable
 from dcron_common.object_store.contract import (
     CHUNK,
@@ -30,7 +31,6 @@ from dcron_common.object_store.contract import (
     ObjectStore,
     check_key,
     is_key,
-    sync_directory,
 )
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC

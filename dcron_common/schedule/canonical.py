@@ -8,7 +8,15 @@ among them) do not shorten to `*`.
 
 from __future__ import annotations
 
-from dcron_common.schedule.fields import DAY_OF_MONTH, DAY_OF_WEEK, HOUR, MINUTE, MONTH, FieldRule
+from dcron_common.schedule.fields import (
+    DAY_OF_MONTH,
+    DAY_OF_WEEK,
+    HOUR,
+    MINUTE,
+    MONTH,
+    FieldRule,
+    in_runs,
+)
 from dcron_common.schedule.recurrence import Recurrence
 
 
@@ -86,13 +94,7 @@ def _plain(rule: FieldRule, values: tuple[int, ...]) -> str:
 
 def _runs(values: list[int]) -> list[str]:
     """Three neighbours or more become a range."""
-    runs: list[list[int]] = []
-    for value in values:
-        if runs and runs[-1][-1] == value - 1:
-            runs[-1].append(value)
-        else:
-            runs.append([value])
     texts: list[str] = []
-    for run in runs:
+    for run in in_runs(values):
         texts.extend([f"{run[0]}-{run[-1]}"] if len(run) > 2 else map(str, run))
     return texts

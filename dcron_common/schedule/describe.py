@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dcron_common.schedule.fields import DAY_OF_MONTH, HOUR, MINUTE, FieldRule
+from dcron_common.schedule.fields import DAY_OF_MONTH, HOUR, MINUTE, FieldRule, in_runs
 from dcron_common.schedule.recurrence import Recurrence
 
 _MONTHS = (
@@ -86,14 +86,8 @@ def _ordinal(number: int) -> str:
 
 
 def _listed(values: tuple[int, ...], names: tuple[str, ...] = ()) -> str:
-    runs: list[list[int]] = []
-    for value in values:
-        if runs and runs[-1][-1] == value - 1:
-            runs[-1].append(value)
-        else:
-            runs.append([value])
     texts: list[str] = []
-    for run in runs:
+    for run in in_runs(values):
         shown = [names[value] if names else str(value) for value in run]
         texts.extend([f"{shown[0]} to {shown[-1]}"] if len(run) > 2 else shown)
     return _joined(texts)

@@ -9,6 +9,7 @@ understood.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dcron_common.schedule.errors import ScheduleError, quote
@@ -158,3 +159,14 @@ def _value_hint(rule: FieldRule, text: str) -> str:
 
 def _refused(rule: FieldRule, text: str, why: str) -> ScheduleError:
     return ScheduleError(f"{rule.name}: {quote(text)} is refused: {why}")
+
+
+def in_runs(values: Sequence[int]) -> list[list[int]]:
+    """Rising values, neighbours together: 1, 2, 3, 7 are [1, 2, 3] and [7]."""
+    runs: list[list[int]] = []
+    for value in values:
+        if runs and runs[-1][-1] == value - 1:
+            runs[-1].append(value)
+        else:
+            runs.append([value])
+    return runs

@@ -16,8 +16,11 @@ MINUTE = 1_800_000_000
 
 
 def open_mariadb(server: MariaDBServer, name: str = "dcron_contract") -> Database:
-    hosts = [f"{server.host}:{server.port}"]
-    return Database.mariadb(hosts, name, server.user, server.password, None)
+    return open_as(server, name, server.user, server.password)
+
+
+def open_as(server: MariaDBServer, name: str, user: str, password: str) -> Database:
+    return Database.mariadb([f"{server.host}:{server.port}"], name, user, password, None)
 
 
 def spec(incarnation: str = "A" * 26, **fields: object) -> Spec:

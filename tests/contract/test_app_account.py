@@ -9,21 +9,19 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import pymysql
 import pytest
 from pymysql.cursors import Cursor
 
 from dcron_common.db import audit, jobs, logins, migrations, runs, tokens, users
-from dcron_common.db.connection import Database
 from dcron_common.db.models import TABLES
 from dcron_common.job import JobType, Spec
 from dcron_common.run import RunRecord, RunState, Trigger
+from tests.contract.accounts import Account, refused
+from tests.contract.records import NOW, open_mariadb
 from tests.servers.mariadb import MariaDBServer
 
 ROLES = Path(__file__).parents[2] / "roles"
-RECORD, ACCOUNT, PASSWORD = "dcron_app_rights", "dcron_app", "Zk3vB7qLw9Xc2Np"
-NOW = 1_800_000_030.5
-DENIED = (1142, 1143)  # a table's right, a column's right
+ACCOUNT = Account("dcron_app_rights", "dcron_app", "Zk3vB7qLw9Xc2Np")
 NEVER_CHANGED = {"audit", "schema_version"}
 
 
@@ -36,8 +34,8 @@ def give_rights(server: MariaDBServer, folder: Path) -> str:
             "ansible_connection": "local",
             "ansible_python_interpreter": sys.executable,
             "mysql_members": ["localhost"],
-            "mysql_database": RECORD,
-            "mysql_app_password": PASSWORD,
+            "mysql_database": ACCOUNT.record,
+            "mysql_app_password": ACCOUNT.password,
             "__mysql_socket": str(server.socket),
         },
         "tasks": [
@@ -55,7 +53,7 @@ def give_rights(server: MariaDBServer, folder: Path) -> str:
     )
     assert done.returncode == 0, done.stdout + done.stderr
     # The test's server has no TLS.
-    server.execute(f"ALTER USER {ACCOUNT}@'%' REQUIRE NONE")
+    server.execute(f"ALTER USER {ACCOUNT.name}@'%' REQUIRE NONE")
     return done.stdout
 
 
@@ -66,39 +64,23 @@ def record(
     """A record whose account was as roles of before have made it, then before and after the schema
     was migrated, as a playbook does it."""
     server, folder = mariadb_server, tmp_path_factory.mktemp("ansible")
-    server.create_database(RECORD)
-    server.execute(f"CREATE USER {ACCOUNT}@'%' IDENTIFIED BY '{PASSWORD}'")
-    server.execute(f"GRANT SELECT,INSERT,UPDATE,DELETE ON {RECORD}.* TO {ACCOUNT}@'%'")
+    server.create_database(ACCOUNT.record)
+    ACCOUNT.create(server)
+    server.execute(f"GRANT SELECT,INSERT,UPDATE,DELETE ON {ACCOUNT.record}.* TO {ACCOUNT.name}@'%'")
     give_rights(server, folder)
-    database = Database.mariadb(
-        [f"{server.host}:{server.port}"], RECORD, server.user, server.password, None
-    )
+    database = open_mariadb(server, ACCOUNT.record)
     migrations.migrate(database)
     database.close()
     give_rights(server, folder)
     yield server
-    server.execute(f"DROP USER {ACCOUNT}@'%'")
+    ACCOUNT.drop(server)
 
 
 @pytest.fixture
 def app(record: MariaDBServer) -> Iterator[Cursor]:
     """What whoever has the account's password can say to the record."""
-    where = {"host": record.host, "port": record.port, "database": RECORD}
-    with (
-        pymysql.connect(**where, user=ACCOUNT, password=PASSWORD) as connection,
-        connection.cursor() as cursor,
-    ):
+    with ACCOUNT.speaking(record) as cursor:
         yield cursor
-
-
-def refused(app: Cursor, statement: str) -> bool:
-    """Whether a right is missing for it; AssertionError where it fails for another reason."""
-    try:
-        app.execute(statement)
-    except pymysql.MySQLError as error:
-        assert error.args[0] in DENIED, error
-        return True
-    return False
 
 
 def names() -> list[str]:
@@ -134,7 +116,7 @@ def test_nothing_that_was_audited_is_changed_or_removed(app: Cursor, statement: 
 
 
 def test_the_account_does_all_that_the_api_asks_of_it(record: MariaDBServer) -> None:
-    database = Database.mariadb([f"{record.host}:{record.port}"], RECORD, ACCOUNT, PASSWORD, None)
+    database = ACCOUNT.open(record)
     migrations.check(database)
     users.add_user(database, "ann", users.Role.ADMIN, ["ops"], ["*"], NOW, "test")
     spec = Spec(0, "A" * 26, 1, JobType.COMMAND, "ls -la", "5 * * * *", "UTC", 0)
@@ -150,5 +132,5 @@ def test_the_account_does_all_that_the_api_asks_of_it(record: MariaDBServer) -> 
 
 
 def test_a_second_run_changes_nothing(record: MariaDBServer, tmp_path: Path) -> None:
-    record.execute(f"ALTER USER {ACCOUNT}@'%' REQUIRE SSL")
+    record.execute(f"ALTER USER {ACCOUNT.name}@'%' REQUIRE SSL")
     assert "changed=0 " in give_rights(record, tmp_path)

@@ -6,7 +6,6 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-import pymysql
 import pytest
 import yaml
 from ansible_collections.community.mysql.plugins.module_utils.user import privileges_unpack
@@ -23,26 +22,24 @@ from dcron_common.db import (
     tokens,
     users,
 )
-from dcron_common.db.connection import Database
 from dcron_common.db.models import TABLES, Job, OutputChunk, Run, SealedSecret
 from dcron_common.db.sealed import Sealed
 from dcron_common.db.secrets import NewSecret
 from dcron_common.job import JobType, Spec
 from dcron_common.run import RunRecord, RunState, Trigger
+from tests.contract.accounts import Account, refused
+from tests.contract.records import MINUTE, NOW, open_mariadb
 from tests.servers.mariadb import MariaDBServer
 
 VARIABLES = Path(__file__).parents[2] / "roles/dcron_worker/vars/main.yml"
-RECORD, ACCOUNT, PASSWORD = "dcron_rights", "dcron_w_node1", "of-a-node"
-NOW = 1_800_000_030.5
-MINUTE = 1_800_000_000
-DENIED = (1142, 1143)  # a table's right, a column's right
+ACCOUNT = Account("dcron_rights", "dcron_w_node1", "of-a-node")
 FOLLOWED = {"status", "last_scheduled_at", "last_attempt"}  # what a run makes of its job
 
 
 def rights() -> dict[str, list[str]]:
     """As the role's mysql_user reads them: the rights for each table."""
     template = yaml.safe_load(VARIABLES.read_text())["__dcron_worker_rights"]
-    text = re.sub(r"\{\{\s*dcron_worker_database\s*\}\}", RECORD, template)
+    text = re.sub(r"\{\{\s*dcron_worker_database\s*\}\}", ACCOUNT.record, template)
     unpacked: dict[str, list[str]] = privileges_unpack(text, "NOTANSI", column_case_sensitive=True)
     return unpacked
 
@@ -51,9 +48,8 @@ def rights() -> dict[str, list[str]]:
 def record(mariadb_server: MariaDBServer) -> Iterator[MariaDBServer]:
     """A record with a job, a user and a token, and the account of a node."""
     server = mariadb_server
-    server.create_database(RECORD)
-    hosts = [f"{server.host}:{server.port}"]
-    database = Database.mariadb(hosts, RECORD, server.user, server.password, None)
+    server.create_database(ACCOUNT.record)
+    database = open_mariadb(server, ACCOUNT.record)
     migrations.migrate(database)
     spec = Spec(0, "A" * 26, 1, JobType.COMMAND, "ls -la", "5 * * * *", "UTC", 0)
     jobs.insert_job(database, jobs.NewJob(spec, "ann", {}), NOW, "ann")
@@ -63,36 +59,22 @@ def record(mariadb_server: MariaDBServer) -> Iterator[MariaDBServer]:
     for worker in ("node1", "node2"):
         sealed.save(database, [Sealed(worker, "KEY", "V" * 26, "p" * 64, f"for {worker}")])
     database.close()
-    server.execute(f"CREATE USER {ACCOUNT}@'%' IDENTIFIED BY '{PASSWORD}'")
+    ACCOUNT.create(server)
     for table, allowed in rights().items():
-        server.execute(f"GRANT {', '.join(allowed)} ON {table} TO {ACCOUNT}@'%'")
+        server.execute(f"GRANT {', '.join(allowed)} ON {table} TO {ACCOUNT.name}@'%'")
     yield server
-    server.execute(f"DROP USER {ACCOUNT}@'%'")
+    ACCOUNT.drop(server)
 
 
 @pytest.fixture
 def node(record: MariaDBServer) -> Iterator[Cursor]:
     """What whoever has the node's password can say to the record."""
-    where = {"host": record.host, "port": record.port, "database": RECORD}
-    with (
-        pymysql.connect(**where, user=ACCOUNT, password=PASSWORD) as connection,
-        connection.cursor() as cursor,
-    ):
+    with ACCOUNT.speaking(record) as cursor:
         yield cursor
 
 
-def refused(node: Cursor, statement: str) -> bool:
-    """Whether a right is missing for it; AssertionError where it fails for another reason."""
-    try:
-        node.execute(statement)
-    except pymysql.MySQLError as error:
-        assert error.args[0] in DENIED, error
-        return True
-    return False
-
-
 def test_p18_a_node_records_its_runs_with_its_account(record: MariaDBServer) -> None:
-    database = Database.mariadb([f"{record.host}:{record.port}"], RECORD, ACCOUNT, PASSWORD, None)
+    database = ACCOUNT.open(record)
     running = RunRecord("R1", 1, MINUTE, 1, Trigger.CRON, RunState.RUNNING)
     runs.record_runs(database, [running], NOW)
     ended = RunRecord("R1", 1, MINUTE, 1, Trigger.CRON, RunState.FAILED, exit_code=1)
@@ -106,7 +88,7 @@ def test_p18_a_node_records_its_runs_with_its_account(record: MariaDBServer) -> 
 def test_p18_a_node_fetches_what_is_sealed_for_it_and_writes_nothing_of_it(
     record: MariaDBServer, node: Cursor
 ) -> None:
-    database = Database.mariadb([f"{record.host}:{record.port}"], RECORD, ACCOUNT, PASSWORD, None)
+    database = ACCOUNT.open(record)
     found = sealed.fetch(database, "node1", ["KEY", "OTHER"], deadline=5)
     assert [one.sealed for one in found.values()] == ["for node1"]
     database.close()
@@ -121,7 +103,7 @@ def test_p18_a_node_fetches_what_is_sealed_for_it_and_writes_nothing_of_it(
 def test_p18_a_node_adds_what_is_followed_and_sees_only_how_far_it_came(
     record: MariaDBServer, node: Cursor
 ) -> None:
-    database = Database.mariadb([f"{record.host}:{record.port}"], RECORD, ACCOUNT, PASSWORD, None)
+    database = ACCOUNT.open(record)
     piece = chunks.Chunk("R2", 0, b"what another job wrote")
     for _ in range(2):
         chunks.append(database, [piece], NOW, deadline=5.0)

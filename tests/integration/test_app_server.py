@@ -8,8 +8,6 @@ import http.client
 import json
 import socket
 import ssl
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -19,54 +17,24 @@ from pathlib import Path
 import pytest
 
 from dcron_common.db import migrations
-from dcron_common.sealing.ring import Ring
 from tests.servers import mariadb
+from tests.servers.api import ApiServer
 from tests.servers.certificates import Authority
-from tests.servers.process import end, free_port, launch, wait_until_ready
 
 THREADS = 2
-CONFIG = """
-[cluster]
-[api]
-listen = "127.0.0.1:{port}"
-tls_certificate = "{certificate}"
-tls_key = "{key}"
-processes = 1
-threads = {threads}
-idle_seconds = 3
-body_seconds = 2
-max_executable_bytes = 2097152
-[database]
-hosts = ["127.0.0.1:{database_port}"]
+API = f"threads = {THREADS}\nidle_seconds = 3\nmax_executable_bytes = 2097152"
+DATABASE = """
+hosts = ["127.0.0.1:{port}"]
 name = "dcron"
 user = "{user}"
 password = "{password}"
 ca = "{ca}"
-[zookeeper]
-hosts = ["127.0.0.1:1"]
-certificate = "{certificate}"
-key = "{key}"
-ca = "{ca}"
-[object_store]
-kind = "directory"
-path = "{folder}/objects"
-[secrets]
-keys_file = "{folder}/secrets.keys"
-[log]
 """
 
 
 @dataclass
-class App:
-    config: Path
-    port: int
-    ca: Path
-    log: Path
+class App(ApiServer):
     token: str = ""
-
-    def run(self, *arguments: str, given: str = "") -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "dcron_app.main", *arguments, "--config", str(self.config)]
-        return subprocess.run(command, input=given, capture_output=True, text=True, timeout=60)
 
     def call(
         self, method: str, path: str, body: object = None
@@ -92,10 +60,6 @@ class App:
     def shake_hands(self) -> ssl.SSLSocket:
         """A connection with TLS."""
         return self.context().wrap_socket(self.connect(), server_hostname="127.0.0.1")
-
-    def listens(self) -> bool:
-        with socket.socket() as probe:
-            return probe.connect_ex(("127.0.0.1", self.port)) == 0
 
 
 def trickle(connection: ssl.SSLSocket, pieces: Iterator[bytes]) -> bytes:
@@ -131,30 +95,14 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
         pytest.skip(reason)
     folder = tmp_path_factory.mktemp("app")
     authority = Authority(folder)
-    certificate = authority.issue("dcron-app")
     server = mariadb.MariaDBServer(folder / "mariadb")
     server.folder.mkdir()
     with_tls(server, authority)
     with server:
         server.create_database("dcron")
-        port = free_port()
-        Ring.read_or_make(folder / "secrets.keys")
-        config = folder / "app.toml"
-        config.write_text(
-            CONFIG.format(
-                port=port,
-                threads=THREADS,
-                certificate=certificate.certificate,
-                key=certificate.key,
-                database_port=server.port,
-                user=server.user,
-                password=server.password,
-                ca=authority.ca,
-                folder=folder,
-            )
-        )
-        made = App(config, port, authority.ca, folder / "api.log")
-        yield from serve(made)
+        given = {"port": server.port, "user": server.user, "password": server.password}
+        database = DATABASE.format(**given, ca=authority.ca)
+        yield from serve(App.made(folder, authority, "dcron-app", API, database))
 
 
 def serve(app: App) -> Iterator[App]:
@@ -163,13 +111,8 @@ def serve(app: App) -> Iterator[App]:
     assert app.run("migrate").stdout == f"schema {migrations.LATEST} (no change)\n"
     assert app.run("user", "add", "admin", "--role", "admin", "--os-user", "root").returncode == 0
     app.token = app.run("token", "add", "admin", "--name", "test").stdout.strip()
-    command = [sys.executable, "-m", "dcron_app.main", "--config", str(app.config), "serve"]
-    process = launch(command, app.log)
-    try:
-        wait_until_ready(process, app.listens, app.log, 30)
+    with app.serving():
         yield app
-    finally:
-        end(process)
 
 
 COMMAND = {"executable": "ls -la", "schedule": "5 * * * *", "type": "command", "run_as": "root"}

@@ -8,43 +8,17 @@ itself, so that a line in the API's log with that peer is a request which HAProx
 from __future__ import annotations
 
 import contextlib
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
-from dcron_common.sealing.ring import Ring
 from tests.servers import haproxy
+from tests.servers.api import ApiServer
 from tests.servers.certificates import Authority
 from tests.servers.haproxy import HAProxyServer
-from tests.servers.process import end, free_port, launch, wait_until_ready
 
-CONFIG = """
-[cluster]
-[api]
-listen = "127.0.0.1:{port}"
-tls_certificate = "{certificate}"
-tls_key = "{key}"
-processes = 1
-threads = 4
-body_seconds = 2
-[database]
-kind = "sqlite"
-path = "{folder}/dcron.db"
-[zookeeper]
-hosts = ["127.0.0.1:1"]
-certificate = "{certificate}"
-key = "{key}"
-ca = "{ca}"
-[object_store]
-kind = "directory"
-path = "{folder}/objects"
-[secrets]
-keys_file = "{folder}/secrets.keys"
-[log]
-"""
 FORGED = "203.0.113.99"
 HIDDEN = f"GET /hidden HTTP/1.1\r\nHost: dcron\r\nX-Forwarded-For: {FORGED}\r\n\r\n".encode()
 N = len(HIDDEN)
@@ -170,25 +144,17 @@ def front(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Front]:
         pytest.skip(reason)
     folder = tmp_path_factory.mktemp("front")
     authority = Authority(folder)
-    certificate = authority.issue("ctl1")
-    port, log, config = free_port(), folder / "api.log", folder / "app.toml"
-    Ring.read_or_make(folder / "secrets.keys")
-    values = {"certificate": certificate.certificate, "key": certificate.key, "ca": authority.ca}
-    config.write_text(CONFIG.format(port=port, folder=folder, **values))
-    command = [sys.executable, "-m", "dcron_app.main", "--config", str(config)]
-    migrated = launch([*command, "migrate"], log)
-    assert migrated.wait(60) == 0, log.read_text()
-    api = launch([*command, "serve"], log)
-    balancer = HAProxyServer(folder, authority, port)
-    try:
-        wait_until_ready(api, lambda: "Listening at" in log.read_text(), log, 30)
+    database = f'kind = "sqlite"\npath = "{folder}/dcron.db"'
+    api = ApiServer.made(folder, authority, "ctl1", "threads = 4", database)
+    migrated = api.run("migrate")
+    assert migrated.returncode == 0, migrated.stderr
+    balancer = HAProxyServer(folder, authority, api.port)
+    with api.serving():
         balancer.start()
         try:
-            yield Front(balancer, port, log)
+            yield Front(balancer, api.port, api.log)
         finally:
             balancer.stop()
-    finally:
-        end(api)
 
 
 @pytest.mark.parametrize("what", ATTACKS)

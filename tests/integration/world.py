@@ -34,6 +34,7 @@ from dcron_common.run import RunRecord
 from dcron_common.sealing.ring import Ring
 from dcron_common.sealing.worker_key import WorkerKey
 from dcron_worker.book import Book
+from dcron_worker.crond import CrondWatch
 from dcron_worker.daemon import Daemon, Due, Message
 from dcron_worker.heart import assemble
 from dcron_worker.membership import Membership
@@ -194,8 +195,9 @@ class Node:
             membership=self.membership,
             inbox=self.inbox,
             render=lambda book: None,
-            silence=lambda: self.silence,
-            restart_crond=self._restart_crond,
+            crond=CrondWatch(
+                self.name, lambda: self.silence, self._restart_crond, self.membership.clock
+            ),
             clock=self.membership.clock,
         )
         for end in self.processes.ends.values():  # a launcher tells a new daemon all that it has

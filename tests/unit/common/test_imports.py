@@ -56,7 +56,7 @@ def test_the_launcher_needs_the_standard_library_only() -> None:
         ("pymysql", "dcron_common/db/"),
         ("boto3", "dcron_common/object_store/"),
         ("nacl", "dcron_common/sealing/"),
-        ("crontab", "dcron_worker/crontab_file"),
+        ("crontab", "dcron_worker/crontab_check"),
         ("bottle", "dcron_app/api/"),
         ("argon2", "dcron_app/passwords"),
         ("cryptography", "dcron_cli/doctor/look_host"),

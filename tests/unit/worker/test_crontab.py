@@ -23,7 +23,7 @@ from dcron_worker.crontab import (
     render_user,
     schedule_lines,
 )
-from dcron_worker.crontab_file import check
+from dcron_worker.crontab_check import check
 
 FIFO = "/run/dcron/fire"
 COMMAND = f"F={FIFO}; [ -p $F ] && [ ! $F -nt $F.seen ] && echo tick 1<>$F"

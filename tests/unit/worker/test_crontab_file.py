@@ -10,15 +10,12 @@ import pytest
 
 from dcron_common.schedule import parse
 from dcron_worker.crontab import Table, plan, schedule_lines
+from dcron_worker.crontab_check import CrontabError, check
 from dcron_worker.crontab_file import (
     Change,
-    CrontabError,
     MemoryCrontab,
     SystemCrontab,
     UserCrontab,
-    check,
-    crond_runs,
-    host_zone,
 )
 
 FIFO = Path("/run/dcron/fire")
@@ -221,28 +218,3 @@ def test_the_table_in_memory_is_what_crond_would_have_got(tmp_path: Path) -> Non
     assert not memory.reconcile(table(12))
     system.reconcile(table(12))
     assert memory.texts() == [(tmp_path / "dcron").read_text()]
-
-
-def test_the_host_zone_is_that_of_localtime(tmp_path: Path) -> None:
-    link, file = tmp_path / "localtime", tmp_path / "timezone"
-    file.write_text("Asia/Tokyo\n")
-    link.symlink_to("/usr/share/zoneinfo/Europe/Riga")
-    assert host_zone(file, link) == "Europe/Riga"
-    link.unlink()
-    assert host_zone(file, link) == "UTC"
-    link.write_bytes(b"TZif")
-    assert host_zone(file, link) == "Asia/Tokyo"
-    file.unlink()
-    assert host_zone(file, link) == ""
-
-
-def test_a_running_crond_is_known_by_its_pid_file(tmp_path: Path) -> None:
-    pid_file, comm = tmp_path / "crond.pid", tmp_path / "77" / "comm"
-    assert crond_runs(pid_file, tmp_path) is False
-    pid_file.write_text("77\n")
-    assert crond_runs(pid_file, tmp_path) is False
-    comm.parent.mkdir()
-    comm.write_text("cron\n")
-    assert crond_runs(pid_file, tmp_path) is True
-    comm.write_text("bash\n")
-    assert crond_runs(pid_file, tmp_path) is False
