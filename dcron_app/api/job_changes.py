@@ -16,7 +16,7 @@ from dcron_app.api.queries import DryRun, read_query
 from dcron_app.api.routes import Access, Route
 from dcron_app.api.services import Services
 from dcron_app.api.shapes import JobShape
-from dcron_app.api.showing import changed_answer, job_answer
+from dcron_app.api.showing import changed_answer
 
 
 class JobChanges:
@@ -51,9 +51,9 @@ class JobChanges:
                 body=JobChange,
                 body_optional=True,
             ),
-            one("DELETE", "", self.remove, "Remove it for good"),
-            one("POST", "/pause", self.pause, "Pause it"),
-            one("POST", "/resume", self.resume, "Go on"),
+            one("DELETE", "", self.remove, "Remove it for good", query=DryRun),
+            one("POST", "/pause", self.pause, "Pause it", query=DryRun),
+            one("POST", "/resume", self.resume, "Go on", query=DryRun),
         ]
 
     def replace(self, job_id: str) -> HTTPResponse:
@@ -79,11 +79,14 @@ class JobChanges:
     def remove(self, job_id: str) -> HTTPResponse:
         """Take it out of the schedule; again: the same answer."""
         user, revisions = auth.principal(request.environ), wanted_revisions(request.environ)
-        return job_answer(self._services, self._changing.remove(job_id, user, revisions))
+        dry = read_query(DryRun).dry_run
+        removed = self._changing.remove(job_id, user, revisions, dry=dry)
+        return changed_answer(self._services, removed, dry=dry)
 
     def _pause(self, job_id: str, paused: bool) -> HTTPResponse:
+        dry = read_query(DryRun).dry_run
         self._bodies.nothing(request.environ)
-        return self._changed(job_id, {"paused": paused})
+        return self._changed(job_id, {"paused": paused}, dry=dry)
 
     def _changed(
         self, job_id: str, body: dict[str, Any], *, whole: bool = False, dry: bool = False

@@ -116,9 +116,10 @@ PlannedJobShape = create_model(
 
 
 class FailedJob(Shape):
-    """A job that could not be changed."""
+    """A job that could not be changed, why, and the status that it alone would be answered with."""
 
     id: str
+    status: int
     reason: str
 
 
