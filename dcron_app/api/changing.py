@@ -85,7 +85,7 @@ class Changing:
         accepted = self._accepted(row, change)
         if not editing.differs(row, accepted.job):
             return row  # whatever revision the client knows: it has what it wants (RFC 9110)
-        check_match(row, change.revisions)
+        _check_match(row, change.revisions)
         if change.whole:
             check_revision(row, change.body)
         if change.dry:
@@ -125,7 +125,7 @@ class Changing:
             before = job_row(services, job_id)
             check_may_change(before, user)
             if before.removed_at is None:
-                check_match(before, revisions)
+                _check_match(before, revisions)
             now, known = services.clock.wall(), before.revision  # whose job it is may change
             if dry:
                 return Changed(planning.removed(before, now), before)
@@ -150,6 +150,10 @@ class Changing:
                 f"it is stored that the job is {what}, but workers may not know it yet: "
                 "the coordination service does not answer; ask again"
             ) from error
+
+
+def _check_match(row: JobRow, revisions: list[str] | None) -> None:
+    check_match(row.revision, revisions, f"the job is at revision {row.revision}")
 
 
 def _check_labels(row: JobRow, labels: Mapping[str, str]) -> None:

@@ -21,6 +21,7 @@ from dcron_common.errors import (
     DcronError,
     ObjectNotFound,
     ObjectStoreError,
+    Outdated,
     ValidationError,
 )
 from dcron_common.schedule import ScheduleError
@@ -99,6 +100,13 @@ def unavailable(what: str) -> Problem:
     return Problem(503, what, headers={"Retry-After": RETRY_AFTER})
 
 
+def outdated(tag: str | None, what: str = "it was changed") -> Problem:
+    """412: the client knows an older state; `tag`: that of the present one."""
+    message = f"{what} by now: read it again and decide again"
+    headers = {} if tag is None else {"ETag": f'"{tag}"'}
+    return Problem(412, message, errors=[("If-Match", message)], headers=headers)
+
+
 def problem_of(error: DcronError, *, admitted: bool = True) -> Problem:
     """The answer to an error of ours. What only operators should know goes to the log.
 
@@ -110,6 +118,8 @@ def problem_of(error: DcronError, *, admitted: bool = True) -> Problem:
         return invalid((error.field, error.message))
     if isinstance(error, ScheduleError):
         return invalid((error.field, str(error)))
+    if isinstance(error, Outdated):
+        return outdated(error.tag)
     if isinstance(error, Conflict):
         return Problem(409, str(error))
     if isinstance(error, ObjectNotFound):

@@ -10,7 +10,7 @@ from bottle import HTTPResponse, request
 from dcron_app.api import auth
 from dcron_app.api.body import Bodies
 from dcron_app.api.changing import Change, Changing
-from dcron_app.api.etag import wanted_revisions
+from dcron_app.api.etag import MATCH, wanted_tags
 from dcron_app.api.fields import JobChange, JobReplacement
 from dcron_app.api.queries import DryRun, read_query
 from dcron_app.api.routes import Access, Route
@@ -30,14 +30,13 @@ class JobChanges:
     def routes(self) -> list[Route]:
         """What it answers. All take If-Match."""
         job = "/jobs/{job_id}"
-        match = {"If-Match": "do it only to this revision, as the ETag of an answer names it"}
 
         def one(
             method: str, rest: str, handler: Callable[[str], HTTPResponse], text: str, **more: Any
         ) -> Route:
             shown = {200: JobShape}
             return Route(
-                method, job + rest, handler, Access.WRITE, text, shown, headers=match, **more
+                method, job + rest, handler, Access.WRITE, text, shown, headers=MATCH, **more
             )
 
         return [
@@ -78,7 +77,7 @@ class JobChanges:
 
     def remove(self, job_id: str) -> HTTPResponse:
         """Take it out of the schedule; again: the same answer."""
-        user, revisions = auth.principal(request.environ), wanted_revisions(request.environ)
+        user, revisions = auth.principal(request.environ), wanted_tags(request.environ)
         dry = read_query(DryRun).dry_run
         removed = self._changing.remove(job_id, user, revisions, dry=dry)
         return changed_answer(self._services, removed, dry=dry)
@@ -91,7 +90,7 @@ class JobChanges:
     def _changed(
         self, job_id: str, body: dict[str, Any], *, whole: bool = False, dry: bool = False
     ) -> HTTPResponse:
-        user, revisions = auth.principal(request.environ), wanted_revisions(request.environ)
+        user, revisions = auth.principal(request.environ), wanted_tags(request.environ)
         change = Change(user, body, whole=whole, revisions=revisions, dry=dry)
         changed = self._changing.change(job_id, change)
         return changed_answer(self._services, changed, dry=dry)

@@ -15,7 +15,7 @@ from dcron_app.api.announce import announce
 from dcron_app.api.body import Bodies
 from dcron_app.api.changing import Change, Changing
 from dcron_app.api.errors import Problem, invalid
-from dcron_app.api.etag import wanted_revisions
+from dcron_app.api.etag import check_absent, wanted_tags
 from dcron_app.api.fields import JobFields, JobReplacement, Name
 from dcron_app.api.found import job_row
 from dcron_app.api.queries import DryRun, read_query
@@ -126,7 +126,7 @@ class Jobs:
     def put(self) -> HTTPResponse:
         """Make the job of this name, or replace it."""
         user, query = auth.principal(request.environ), read_query(ByName)
-        revisions = wanted_revisions(request.environ)
+        revisions = wanted_tags(request.environ)
         with self._bodies.json(request.environ) as body:
             if body.setdefault("name", query.name) != query.name:
                 raise invalid(("name", "must be the name that the address gives, or be left out"))
@@ -144,9 +144,7 @@ class Jobs:
         raise Problem(409, f"jobs of the name {query.name!r} come and go; ask again")
 
     def _put_new(self, change: Change) -> HTTPResponse:
-        if "HTTP_IF_MATCH" in request.environ:
-            message = "there is no job of this name"
-            raise Problem(412, message, errors=[("If-Match", message)])
+        check_absent(request.environ, "job of this name")
         if change.dry:
             return plan_answer(self._services, self._planned(change.body, change.user), None)
         row = self._made(change.body, change.user)

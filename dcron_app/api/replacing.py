@@ -45,4 +45,5 @@ def check_revision(row: JobRow, body: dict[str, Any]) -> None:
         f"is not {row.revision}, the job's revision by now: read it again and decide again, or "
         "leave it out to replace the job whatever it is"
     )
-    raise Problem(409, f"revision {message}", errors=[("revision", message)], headers=etag(row))
+    headers = etag(row.revision)
+    raise Problem(409, f"revision {message}", errors=[("revision", message)], headers=headers)

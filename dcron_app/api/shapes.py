@@ -291,4 +291,7 @@ class ReadyShape(Shape):
     object_store: Literal["ok", "ill"]
 
 
+# Whose answers come with an ETag; that of a user stands in `accounts`.
+TAGGED = ("JobShape", "PlannedJobShape", "WorkerShape", "SecretShape", "UserShape")
+
 Document = dict[str, Any]  # OpenAPI's own shape is its own affair

@@ -277,6 +277,7 @@ RIGHTS = [
     of_token("DELETE", "", "scope", None, Scope.OPERATE),
     fixed("GET", "/audit", "admins"),
     fixed("GET", "/secrets", "everybody"),
+    of_secret("GET", "everybody"),
     Right("PUT", "/secrets/{secret}", "operators", make_secret),
     of_secret("PUT", "owner, team", "of others", {"value": "v"}),
     of_secret("DELETE", "owner, team"),
