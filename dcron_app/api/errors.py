@@ -84,6 +84,13 @@ class Problem(DcronError):
         return HTTPResponse(json.dumps(body) + "\n", self.status, headers)
 
 
+class InDoubt(Problem):
+    """503 for what may have been done all the same: nobody must take it for undone."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(503, detail, headers={"Retry-After": RETRY_AFTER})
+
+
 def invalid(*errors: tuple[str, str]) -> Problem:
     """422: these fields are refused."""
     named = ", ".join(dict.fromkeys(field for field, _ in errors if field))

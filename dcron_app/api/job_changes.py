@@ -12,11 +12,13 @@ from dcron_app.api.body import Bodies
 from dcron_app.api.changing import Change, Changing
 from dcron_app.api.etag import MATCH, wanted_tags
 from dcron_app.api.fields import JobChange, JobReplacement
+from dcron_app.api.found import job_row
 from dcron_app.api.queries import DryRun, read_query
+from dcron_app.api.repeating import ONCE, Once
 from dcron_app.api.routes import Access, Route
 from dcron_app.api.services import Services
 from dcron_app.api.shapes import JobShape
-from dcron_app.api.showing import changed_answer
+from dcron_app.api.showing import changed_answer, job_answer
 
 
 class JobChanges:
@@ -34,9 +36,9 @@ class JobChanges:
         def one(
             method: str, rest: str, handler: Callable[[str], HTTPResponse], text: str, **more: Any
         ) -> Route:
-            shown = {200: JobShape}
+            shown, headers = {200: JobShape}, {**MATCH, **(ONCE if method == "POST" else {})}
             return Route(
-                method, job + rest, handler, Access.WRITE, text, shown, headers=MATCH, **more
+                method, job + rest, handler, Access.WRITE, text, shown, headers=headers, **more
             )
 
         return [
@@ -85,7 +87,10 @@ class JobChanges:
     def _pause(self, job_id: str, paused: bool) -> HTTPResponse:
         dry = read_query(DryRun).dry_run
         self._bodies.nothing(request.environ)
-        return self._changed(job_id, {"paused": paused}, dry=dry)
+        return Once(self._services, request.environ, {}, dry=dry).act(
+            lambda: self._changed(job_id, {"paused": paused}, dry=dry),
+            lambda: job_answer(self._services, job_row(self._services, job_id)),
+        )
 
     def _changed(
         self, job_id: str, body: dict[str, Any], *, whole: bool = False, dry: bool = False

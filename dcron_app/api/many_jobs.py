@@ -12,6 +12,7 @@ that was taken away, ends it there. And each write is conditional on what was re
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Iterator
 from dataclasses import replace
@@ -27,6 +28,7 @@ from dcron_app.api.changing import Change, Changing
 from dcron_app.api.errors import invalid, problem_of
 from dcron_app.api.fields import BulkFields, problem_with
 from dcron_app.api.queries import DryRun, read_query
+from dcron_app.api.repeating import ONCE, Once
 from dcron_app.api.reply import JSON, encoded
 from dcron_app.api.routes import Access, Route
 from dcron_app.api.services import Services
@@ -56,8 +58,16 @@ class ManyJobs:
         write, shown, body = Access.WRITE, {200: BulkShape}, BulkFields
         pause, resume = "Pause many", "Let many go on"
         return [
-            Route("POST", "/jobs/pause", self.pause, write, pause, shown, DryRun, body),
-            Route("POST", "/jobs/resume", self.resume, write, resume, shown, DryRun, body),
+            Route(
+                *("POST", "/jobs/pause", self.pause, write, pause, shown, DryRun),
+                body=body,
+                headers=ONCE,
+            ),
+            Route(
+                *("POST", "/jobs/resume", self.resume, write, resume, shown, DryRun),
+                body=body,
+                headers=ONCE,
+            ),
         ]
 
     def pause(self) -> HTTPResponse:
@@ -73,11 +83,28 @@ class ManyJobs:
         user = auth.principal(environ)
         with self._bodies.json(environ) as body:
             asked = _asked(body)
-        ids = self._ids(asked, user)
-        first = next(ids, None)  # before the status is sent: an ill database is a 503
-        whole = ids if first is None else chain([first], ids)
+        once = Once(self._services, environ, body, dry=dry)
         change = Change(user, {"paused": paused}, dry=dry, labels=asked.labels or {})
-        return HTTPResponse(self._answer(whole, change, environ), 200, JSON)
+
+        def begun() -> HTTPResponse:
+            ids = self._ids(asked, user)
+            first = next(ids, None)  # before the status is sent: an ill database is a 503
+            whole = ids if first is None else chain([first], ids)
+            return HTTPResponse(self._kept(once, self._answer(whole, change, environ)), 200, JSON)
+
+        return once.answer(begun, lambda kept: HTTPResponse(kept.answer or "", 200, JSON))
+
+    def _kept(self, once: Once, pieces: Iterator[bytes]) -> Iterator[bytes]:
+        """The pieces of an answer, the last of which is the whole of it. The key is settled unless
+        something was away: then the same request, made again, does the rest."""
+        last = b""
+        with once.released_on_error():
+            for last in pieces:
+                yield last
+        if any(one["status"] == 503 for one in json.loads(last)["failed"]):
+            once.release()
+        else:
+            once.keep(last)
 
     def _ids(self, asked: BulkFields, user: Principal) -> Iterator[str]:
         """The jobs that are meant: those of the ids, or those that the user may change."""

@@ -20,10 +20,12 @@ from dcron_app.api.body import Bodies
 from dcron_app.api.errors import Problem
 from dcron_app.api.etag import MATCH, check_match, etag, wanted_tags
 from dcron_app.api.me import hashed
+from dcron_app.api.repeating import ONCE, Once
 from dcron_app.api.reply import reply
 from dcron_app.api.routes import Access, Route
 from dcron_app.api.services import Services
 from dcron_common.db import logins, users
+from dcron_common.db.idempotency import Kept
 from dcron_common.db.users import Role, UserRow
 
 log = logging.getLogger(__name__)
@@ -43,7 +45,16 @@ class Users:
         change, word = "Change what is given", "Set a user's password; the user's logins end"
         return [
             Route("GET", "/users", self.index, admin, "All users by name", listed),
-            Route("POST", "/users", self.create, admin, "Make one", made, body=UserFields),
+            Route(
+                "POST",
+                "/users",
+                self.create,
+                admin,
+                "Make one",
+                made,
+                body=UserFields,
+                headers=ONCE,
+            ),
             Route("GET", one, self.show, admin, "One user", shown),
             Route("PATCH", one, self.change, admin, change, shown, body=UserChange, headers=MATCH),
             Route(
@@ -81,7 +92,24 @@ class Users:
     def create(self) -> HTTPResponse:
         """Problem 409 for a name that is taken."""
         services, actor = self._services, auth.principal(request.environ).name
-        fields = checked(UserFields, self._bodies.small(request.environ, BODY))
+        body = self._bodies.small(request.environ, BODY)
+        fields = checked(UserFields, body)
+        # Not the password: what tells requests apart is stored as a digest that is quickly tried.
+        told_by = {**body, "password": fields.password is not None}
+        once = Once(services, request.environ, told_by)
+        headers = {"Location": f"/users/{fields.name}"}
+
+        def shown() -> HTTPResponse:
+            return self._shown(fields.name, 201, headers)
+
+        def made() -> HTTPResponse:
+            self._make(fields, actor, once)
+            return shown()
+
+        return once.answer(made, lambda _: shown())
+
+    def _make(self, fields: UserFields, actor: str, once: Once) -> None:
+        services = self._services
         password = None if fields.password is None else hashed(services, fields.password)
         users.add_user(
             services.database,
@@ -92,10 +120,9 @@ class Users:
             services.clock.wall(),
             actor,
             password=password,
+            along=lambda: once.settle(Kept(answer="")),
         )
         log.info("user made user=%s by=%s", fields.name, actor)
-        headers = {"Location": f"/users/{fields.name}"}
-        return self._shown(fields.name, 201, headers)
 
     def change(self, user: str) -> HTTPResponse:
         """Problem 409 where nobody else would be an admin who may come in."""

@@ -14,6 +14,7 @@ from dcron_app.api.errors import Problem
 from dcron_app.api.etag import MATCH, check_match, etag, wanted_tags
 from dcron_app.api.fields import LabelFields, problem_with
 from dcron_app.api.forgetting import clear_places
+from dcron_app.api.repeating import ONCE, Once
 from dcron_app.api.reply import reply
 from dcron_app.api.routes import Access, Route
 from dcron_app.api.serialize import worker_json
@@ -36,6 +37,7 @@ class Workers:
         one = "/workers/{worker}"
         read, admin = Access.READ, Access.ADMIN
         listed, shown, gone = {200: list[WorkerShape]}, {200: WorkerShape}, {204: None}
+        act = {**MATCH, **ONCE}
         drain, resume = "Take a worker's jobs away", "Let it have jobs again"
         return [
             Route("GET", "/workers", self.index, read, "All workers by name", listed),
@@ -53,8 +55,8 @@ class Workers:
             Route(
                 "DELETE", one, self.forget, admin, "Forget one that is gone", gone, headers=MATCH
             ),
-            Route("POST", f"{one}/drain", self.drain, admin, drain, shown, headers=MATCH),
-            Route("POST", f"{one}/resume", self.resume, admin, resume, shown, headers=MATCH),
+            Route("POST", f"{one}/drain", self.drain, admin, drain, shown, headers=act),
+            Route("POST", f"{one}/resume", self.resume, admin, resume, shown, headers=act),
         ]
 
     def index(self) -> HTTPResponse:
@@ -104,8 +106,12 @@ class Workers:
 
     def _set(self, name: str, drained: bool) -> HTTPResponse:
         """Drained workers get no jobs, and the leader moves those they hold."""
-        user, known = auth.principal(request.environ), wanted_tags(request.environ)
         self._bodies.nothing(request.environ)
+        once = Once(self._services, request.environ, {})
+        return once.act(lambda: self._set_once(name, drained), lambda: self._answer(name))
+
+    def _set_once(self, name: str, drained: bool) -> HTTPResponse:
+        user, known = auth.principal(request.environ), wanted_tags(request.environ)
         database, now = self._services.database, self._services.clock.wall()
         if not workers.set_drained(database, name, drained, now, user.name, known=known):
             raise _no_worker(name)

@@ -7,7 +7,7 @@ what would leave no admin.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -121,8 +121,10 @@ def add_user(
     actor: str,
     *,
     password: str | None = None,
+    along: Callable[[], None] = lambda: None,
 ) -> None:
-    """Make a user; Conflict if there is one of this name. `password`: its hash."""
+    """Make a user; Conflict if there is one of this name. `password`: its hash. `along` is called
+    in the same transaction; what it raises undoes all."""
     columns = _columns(role, teams, os_users, None)
 
     def work() -> None:
@@ -130,6 +132,7 @@ def add_user(
             raise Conflict(f"there is a user {name!r} already")
         User.insert(name=name, created_at=now, password=password, **columns).execute()
         audit.add(now, actor, "create", "user", name, after=_shown(columns))
+        along()
 
     database.transaction(work)
 

@@ -8,7 +8,7 @@ import pytest
 
 from dcron_common.db import idempotency, jobs
 from dcron_common.db.connection import Database
-from dcron_common.db.idempotency import Claim, Outcome, claim, release, settle
+from dcron_common.db.idempotency import Claim, Kept, Outcome, claim, release, settle
 from dcron_common.db.models import Idempotency
 from dcron_common.errors import Conflict
 from tests.contract.records import NOW, count_jobs, spec
@@ -21,7 +21,7 @@ def make(database: Database, claimed: Claim) -> jobs.JobRow:
     new = jobs.NewJob(spec(claimed.incarnation), "ann", {})
 
     def along(row: jobs.JobRow) -> None:
-        settle(claimed, row.id)
+        settle(claimed, Kept(job_id=row.id))
 
     return jobs.insert_job(database, new, NOW, "ann", along=along)
 
@@ -31,7 +31,7 @@ def test_a_key_is_claimed_then_in_hand_then_made(database: Database) -> None:
     assert claim(database, FIRST, NOW) == (Outcome.CLAIMED, None)  # the answer had been lost
     assert claim(database, SECOND, NOW) == (Outcome.IN_HAND, None)
     row = make(database, FIRST)
-    assert claim(database, SECOND, NOW) == (Outcome.MADE, row.id)
+    assert claim(database, SECOND, NOW) == (Outcome.MADE, Kept(row.id))
     other = Claim("ann", "k", "e" * 64, "C" * 26)
     assert claim(database, other, NOW) == (Outcome.ANOTHER, None)
     assert claim(database, Claim("bob", "k", "e" * 64, "D" * 26), NOW) == (Outcome.CLAIMED, None)
@@ -47,7 +47,7 @@ def test_a_key_that_is_released_can_be_claimed_one_that_is_settled_cannot(
     assert claim(database, SECOND, NOW) == (Outcome.CLAIMED, None)
     row = make(database, SECOND)
     release(database, SECOND)
-    assert claim(database, FIRST, NOW) == (Outcome.MADE, row.id)
+    assert claim(database, FIRST, NOW) == (Outcome.MADE, Kept(row.id))
 
 
 def test_a_job_whose_key_was_taken_over_is_undone(database: Database) -> None:
