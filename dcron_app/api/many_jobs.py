@@ -12,7 +12,6 @@ that was taken away, ends it there. And each write is conditional on what was re
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Iterator
 from dataclasses import replace
@@ -90,21 +89,9 @@ class ManyJobs:
             ids = self._ids(asked, user)
             first = next(ids, None)  # before the status is sent: an ill database is a 503
             whole = ids if first is None else chain([first], ids)
-            return HTTPResponse(self._kept(once, self._answer(whole, change, environ)), 200, JSON)
+            return HTTPResponse(self._answer(whole, change, environ, once), 200, JSON)
 
         return once.answer(begun, lambda kept: HTTPResponse(kept.answer or "", 200, JSON))
-
-    def _kept(self, once: Once, pieces: Iterator[bytes]) -> Iterator[bytes]:
-        """The pieces of an answer, the last of which is the whole of it. The key is settled unless
-        something was away: then the same request, made again, does the rest."""
-        last = b""
-        with once.released_on_error():
-            for last in pieces:
-                yield last
-        if any(one["status"] == 503 for one in json.loads(last)["failed"]):
-            once.release()
-        else:
-            once.keep(last)
 
     def _ids(self, asked: BulkFields, user: Principal) -> Iterator[str]:
         """The jobs that are meant: those of the ids, or those that the user may change."""
@@ -121,9 +108,28 @@ class ManyJobs:
             place = found[-1].place
 
     def _answer(
-        self, ids: Iterator[str], change: Change, environ: dict[str, Any]
+        self, ids: Iterator[str], change: Change, environ: dict[str, Any], once: Once
     ) -> Iterator[bytes]:
+        """Blanks, then all that was done. The key is settled unless something was away: then the
+        same request, made again, does the rest."""
         done: dict[str, list[Any]] = {"changed": [], "unchanged": [], "failed": []}
+        with once.released_on_error():
+            for _ in self._each(ids, change, environ, done):
+                yield b" "
+            counts = " ".join(f"{name}={len(those)}" for name, those in done.items())
+            what = "would be paused" if change.dry else "paused"
+            log.info("jobs %s=%s user=%s %s", what, change.body["paused"], change.user.name, counts)
+            text = encoded(done) + b"\n"
+            if any(one["status"] == 503 for one in done["failed"]):
+                once.release()
+            else:
+                once.keep(text)
+        yield text
+
+    def _each(
+        self, ids: Iterator[str], change: Change, environ: dict[str, Any], done: dict[str, Any]
+    ) -> Iterator[str]:
+        """Do them one by one, and note in `done` what became of each."""
         misses, reason = 0, ""
         for job_id in ids:
             if misses < MISSES:
@@ -139,11 +145,7 @@ class ManyJobs:
                     done["changed" if changed else "unchanged"].append(job_id)
             else:
                 done["failed"].append(_failed(job_id, 503, _NOT_TRIED.format(reason=reason)))
-            yield b" "
-        counts = " ".join(f"{name}={len(those)}" for name, those in done.items())
-        what = "would be paused" if change.dry else "paused"
-        log.info("jobs %s=%s user=%s %s", what, change.body["paused"], change.user.name, counts)
-        yield encoded(done) + b"\n"
+            yield job_id
 
     def _by_now(self, change: Change, environ: dict[str, Any]) -> Change:
         """The change as of who asks by now. Problem 401."""
