@@ -11,6 +11,7 @@ DcronError
 │       └── SessionExpired      and the session with its ephemeral nodes is gone
 ├── DatabaseError
 │   ├── Conflict                a unique key is taken
+│   ├── Outdated                the row is another by now than the one that was to be changed
 │   ├── CommitInDoubt           the connection was lost in a commit: look before trying again
 │   └── DatabaseUnavailable     no healthy database within the deadline
 ├── ObjectStoreError
@@ -92,6 +93,14 @@ class DatabaseError(DcronError):
 
 class Conflict(DatabaseError):
     """A unique key is taken."""
+
+
+class Outdated(DatabaseError):
+    """The row is not what the caller knows any more; `tag`: what it is by now, if that is known."""
+
+    def __init__(self, tag: str | None = None) -> None:
+        super().__init__("it was changed since it was read")
+        self.tag = tag
 
 
 class CommitInDoubt(DatabaseError):

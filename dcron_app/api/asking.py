@@ -10,7 +10,7 @@ import logging
 from dataclasses import dataclass, replace
 
 from dcron_app.api.announce import REMOVED, TRIES, slots
-from dcron_app.api.errors import Problem, unavailable
+from dcron_app.api.errors import InDoubt, Problem, unavailable
 from dcron_app.api.places import AWAY, Asked, Held, committed, read
 from dcron_common import paths
 from dcron_common.coordinator.contract import Coordinator, Create, shared_with
@@ -45,7 +45,8 @@ def ask_for_runs(
         try:
             one = _ask_for_run(coordinator, row, held.slot, arguments, ulid(now))
         except Problem as error:
-            trouble = error  # the others' runs are asked for all the same
+            # The others' runs are asked for all the same.
+            trouble = trouble if isinstance(trouble, InDoubt) else error
             failed.append(Failed(held.slot.node, error.detail))
             log.warning("job=%s was not asked for a run: %s", held.slot, error.detail)
         else:
@@ -94,7 +95,7 @@ def _ask_for_run(
     except ConnectionLost as error:
         if _is_there(coordinator, worker, slot, key):
             return Asked(slot, run_id, worker)
-        raise unavailable(
+        raise InDoubt(
             f"the coordination service did not answer, and run {run_id} may or may not come: "
             "look at the job's runs before you ask again"
         ) from error

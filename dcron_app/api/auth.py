@@ -19,6 +19,7 @@ log = logging.getLogger(__name__)
 
 _BEARER = re.compile(r"(?i:bearer) +([A-Za-z0-9._~+/-]{1,256}=*)")
 _KEY = "dcron.login"
+NO_MORE = "this token is unknown, expired or revoked"
 
 
 def authenticate(
@@ -39,7 +40,7 @@ def authenticate(
     with outage.asking():
         known = tokens.authenticate(services.database, match[1], now)
     if known is None:
-        raise unauthorized("this token is unknown, expired or revoked")
+        raise unauthorized(NO_MORE)
     environ[_KEY] = known
     try:
         tokens.touch_token(services.database, known, now)
@@ -48,12 +49,14 @@ def authenticate(
         log.warning("a token's use was not noted user=%s: %s", known.principal.name, error)
 
 
-def still_admitted(services: Services, environ: dict[str, Any]) -> bool:
-    """Whether the token by which a request was let in still holds. DatabaseError."""
+def principal_by_now(services: Services, environ: dict[str, Any]) -> Principal | None:
+    """Who a request comes from, as what the record says by now; None: its token holds no more.
+    For what goes on long after the request was let in. DatabaseError."""
     match = _BEARER.fullmatch(environ.get("HTTP_AUTHORIZATION", "").strip())
     if match is None:
-        return False
-    return tokens.authenticate(services.database, match[1], services.clock.wall()) is not None
+        return None
+    found = tokens.authenticate(services.database, match[1], services.clock.wall())
+    return None if found is None else found.principal
 
 
 def unauthorized(message: str, field: str = "Authorization") -> Problem:

@@ -6,13 +6,15 @@ again, nothing is written but the fences. A dry run stops before the first write
 
 from __future__ import annotations
 
+import json
 import logging
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
 from dcron_app.api.announce import announce, write_fences
-from dcron_app.api.errors import unavailable
+from dcron_app.api.errors import Problem, unavailable
 from dcron_app.api.etag import check_match
 from dcron_app.api.found import changeable_job, check_may_change, job_row
 from dcron_app.api.replacing import check_digest, check_revision, without_read_only
@@ -31,13 +33,15 @@ _TRIES = 5  # of a change that others get in before
 @dataclass(frozen=True, slots=True)
 class Change:
     """What a user asks for. `whole`: the body is all of the job (PUT), else what differs.
-    `revisions`: the ETags that the client knows, None: any. `dry`: only say what would be."""
+    `revisions`: the ETags that the client knows, None: any. `dry`: only say what would be.
+    `labels`: only while the job has all of these, by which it was found."""
 
     user: Principal
     body: dict[str, Any]
     whole: bool = False
     revisions: list[str] | None = None
     dry: bool = False
+    labels: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +63,14 @@ class Changing:
         self._services = services
 
     def change(self, job_id: str, change: Change) -> Changed:
-        """Problem where it cannot be done, or not be told to workers."""
+        """Problem where it cannot be done, or not be told to workers.
+
+        What is written is conditional on the revision that was read, and that the rights were
+        looked at for: whoever gets in between has all of it decided again.
+        """
         for _ in range(_TRIES):
             before = changeable_job(self._services, job_id, change.user)
+            _check_labels(before, change.labels)
             row = self._revised(before, change)
             if row is None:
                 continue  # somebody else has changed it meanwhile
@@ -76,7 +85,7 @@ class Changing:
         accepted = self._accepted(row, change)
         if not editing.differs(row, accepted.job):
             return row  # whatever revision the client knows: it has what it wants (RFC 9110)
-        check_match(row, change.revisions)
+        _check_match(row, change.revisions)
         if change.whole:
             check_revision(row, change.body)
         if change.dry:
@@ -103,8 +112,10 @@ class Changing:
             check_digest(row, change.body, accepted.job)
         return accepted
 
-    def remove(self, job_id: str, user: Principal, revisions: list[str] | None) -> JobRow:
-        """Take a job out of the schedule; again: the same.
+    def remove(
+        self, job_id: str, user: Principal, revisions: list[str] | None, *, dry: bool = False
+    ) -> Changed:
+        """Take a job out of the schedule; again: the same. `dry`: only say what would be.
 
         The database first: if the fences cannot be written the answer is 503, the leader will
         still remove the job, and the client may ask again. Problem.
@@ -114,8 +125,10 @@ class Changing:
             before = job_row(services, job_id)
             check_may_change(before, user)
             if before.removed_at is None:
-                check_match(before, revisions)
+                _check_match(before, revisions)
             now, known = services.clock.wall(), before.revision  # whose job it is may change
+            if dry:
+                return Changed(planning.removed(before, now), before)
             row, changed = jobs.remove_job(
                 services.database, before.id, now, user.name, revision=known
             )
@@ -124,7 +137,7 @@ class Changing:
             if row.removed_at is not None:
                 announce(services.coordinator, row.id, row.revision)
                 self._fence(row, "removed")
-                return row
+                return Changed(row, before)
         raise unavailable("others change this job all the time; ask again")
 
     def _fence(self, row: JobRow, what: str) -> None:
@@ -137,3 +150,13 @@ class Changing:
                 f"it is stored that the job is {what}, but workers may not know it yet: "
                 "the coordination service does not answer; ask again"
             ) from error
+
+
+def _check_match(row: JobRow, revisions: list[str] | None) -> None:
+    check_match(row.revision, revisions, f"the job is at revision {row.revision}")
+
+
+def _check_labels(row: JobRow, labels: Mapping[str, str]) -> None:
+    if labels.items() <= json.loads(row.labels).items():
+        return
+    raise Problem(409, f"job {row.id} has lost the labels that it was found by: it stays as it is")

@@ -21,6 +21,7 @@ from dcron_common.errors import (
     DcronError,
     ObjectNotFound,
     ObjectStoreError,
+    Outdated,
     ValidationError,
 )
 from dcron_common.schedule import ScheduleError
@@ -83,6 +84,13 @@ class Problem(DcronError):
         return HTTPResponse(json.dumps(body) + "\n", self.status, headers)
 
 
+class InDoubt(Problem):
+    """503 for what may have been done all the same: nobody must take it for undone."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(503, detail, headers={"Retry-After": RETRY_AFTER})
+
+
 def invalid(*errors: tuple[str, str]) -> Problem:
     """422: these fields are refused."""
     named = ", ".join(dict.fromkeys(field for field, _ in errors if field))
@@ -99,6 +107,13 @@ def unavailable(what: str) -> Problem:
     return Problem(503, what, headers={"Retry-After": RETRY_AFTER})
 
 
+def outdated(tag: str | None, what: str = "it was changed") -> Problem:
+    """412: the client knows an older state; `tag`: that of the present one."""
+    message = f"{what} by now: read it again and decide again"
+    headers = {} if tag is None else {"ETag": f'"{tag}"'}
+    return Problem(412, message, errors=[("If-Match", message)], headers=headers)
+
+
 def problem_of(error: DcronError, *, admitted: bool = True) -> Problem:
     """The answer to an error of ours. What only operators should know goes to the log.
 
@@ -110,6 +125,8 @@ def problem_of(error: DcronError, *, admitted: bool = True) -> Problem:
         return invalid((error.field, error.message))
     if isinstance(error, ScheduleError):
         return invalid((error.field, str(error)))
+    if isinstance(error, Outdated):
+        return outdated(error.tag)
     if isinstance(error, Conflict):
         return Problem(409, str(error))
     if isinstance(error, ObjectNotFound):

@@ -169,6 +169,10 @@ READ_ONLY = frozenset(
 _GIVEN_BACK: dict[str, Any] = {
     name: (Any, Field(None, description="read-only, as GET shows it")) for name in sorted(READ_ONLY)
 }
+_GIVEN_BACK["revision"] = (
+    Annotated[Any, WithJsonSchema({"type": "integer"})],
+    Field(1, description="as GET shows it: only if the job is at this one"),
+)
 JobReplacement = create_model(
     "JobReplacement",
     __base__=JobFields,

@@ -10,9 +10,11 @@ from bottle import HTTPResponse, request
 from dcron_app.api import auth
 from dcron_app.api.body import Bodies
 from dcron_app.api.changing import Change, Changing
-from dcron_app.api.etag import wanted_revisions
+from dcron_app.api.etag import MATCH, wanted_tags
 from dcron_app.api.fields import JobChange, JobReplacement
+from dcron_app.api.found import job_row
 from dcron_app.api.queries import DryRun, read_query
+from dcron_app.api.repeating import ONCE, Once
 from dcron_app.api.routes import Access, Route
 from dcron_app.api.services import Services
 from dcron_app.api.shapes import JobShape
@@ -30,14 +32,13 @@ class JobChanges:
     def routes(self) -> list[Route]:
         """What it answers. All take If-Match."""
         job = "/jobs/{job_id}"
-        match = {"If-Match": "do it only to this revision, as the ETag of an answer names it"}
 
         def one(
             method: str, rest: str, handler: Callable[[str], HTTPResponse], text: str, **more: Any
         ) -> Route:
-            shown = {200: JobShape}
+            shown, headers = {200: JobShape}, {**MATCH, **(ONCE if method == "POST" else {})}
             return Route(
-                method, job + rest, handler, Access.WRITE, text, shown, headers=match, **more
+                method, job + rest, handler, Access.WRITE, text, shown, headers=headers, **more
             )
 
         return [
@@ -51,9 +52,9 @@ class JobChanges:
                 body=JobChange,
                 body_optional=True,
             ),
-            one("DELETE", "", self.remove, "Remove it for good"),
-            one("POST", "/pause", self.pause, "Pause it"),
-            one("POST", "/resume", self.resume, "Go on"),
+            one("DELETE", "", self.remove, "Remove it for good", query=DryRun),
+            one("POST", "/pause", self.pause, "Pause it", query=DryRun),
+            one("POST", "/resume", self.resume, "Go on", query=DryRun),
         ]
 
     def replace(self, job_id: str) -> HTTPResponse:
@@ -78,17 +79,23 @@ class JobChanges:
 
     def remove(self, job_id: str) -> HTTPResponse:
         """Take it out of the schedule; again: the same answer."""
-        user, revisions = auth.principal(request.environ), wanted_revisions(request.environ)
-        return job_answer(self._services, self._changing.remove(job_id, user, revisions))
+        user, revisions = auth.principal(request.environ), wanted_tags(request.environ)
+        dry = read_query(DryRun).dry_run
+        removed = self._changing.remove(job_id, user, revisions, dry=dry)
+        return changed_answer(self._services, removed, dry=dry)
 
     def _pause(self, job_id: str, paused: bool) -> HTTPResponse:
+        dry = read_query(DryRun).dry_run
         self._bodies.nothing(request.environ)
-        return self._changed(job_id, {"paused": paused})
+        return Once(self._services, request.environ, {}, dry=dry).act(
+            lambda: self._changed(job_id, {"paused": paused}, dry=dry),
+            lambda: job_answer(self._services, job_row(self._services, job_id)),
+        )
 
     def _changed(
         self, job_id: str, body: dict[str, Any], *, whole: bool = False, dry: bool = False
     ) -> HTTPResponse:
-        user, revisions = auth.principal(request.environ), wanted_revisions(request.environ)
+        user, revisions = auth.principal(request.environ), wanted_tags(request.environ)
         change = Change(user, body, whole=whole, revisions=revisions, dry=dry)
         changed = self._changing.change(job_id, change)
         return changed_answer(self._services, changed, dry=dry)

@@ -52,6 +52,7 @@ class JobsQuery(Query):
         None, description="where the page begins: from the `Link` header of the page before"
     )
     sort: Order = Field("id", description="ascending; with a minus sign descending")
+    name: Name | None = Field(None, description="just this name; removed jobs keep theirs")
     status: Literal["scheduled", "finished", "error"] | None = None
     type: Literal["command", "script", "binary"] | None = None
     owner: Team | None = None
@@ -71,7 +72,7 @@ class JobsQuery(Query):
         """As the record is asked."""
         pairs = (one.partition("=") for one in self.label)
         labels = tuple(sorted({(name, value) for name, _, value in pairs}))
-        same = ("status", "type", "owner", "team", "worker", "run_as", "paused", "removed")
+        same = ("name", "status", "type", "owner", "team", "worker", "run_as", "paused", "removed")
         return Wanted(**{n: getattr(self, n) for n in same}, labels=labels, text=self.q)
 
 

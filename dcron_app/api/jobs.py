@@ -15,18 +15,18 @@ from dcron_app.api.announce import announce
 from dcron_app.api.body import Bodies
 from dcron_app.api.changing import Change, Changing
 from dcron_app.api.errors import Problem, invalid
-from dcron_app.api.etag import wanted_revisions
+from dcron_app.api.etag import check_absent, wanted_tags
 from dcron_app.api.fields import JobFields, JobReplacement, Name
 from dcron_app.api.found import job_row
 from dcron_app.api.queries import DryRun, read_query
-from dcron_app.api.repeating import REPLAYED, claim_of, job_made_before, released_on_error
+from dcron_app.api.repeating import ONCE, Once
 from dcron_app.api.routes import Access, Route
 from dcron_app.api.services import Services
 from dcron_app.api.shapes import JobShape, PlannedJobShape
 from dcron_app.api.showing import changed_answer, job_answer, plan_answer
 from dcron_app.api.validation import Accepted, check_job
-from dcron_common.db import idempotency, jobs, planning, secrets
-from dcron_common.db.idempotency import Claim
+from dcron_common.db import jobs, planning, secrets
+from dcron_common.db.idempotency import Kept
 from dcron_common.db.jobs import JobRow
 from dcron_common.db.users import Principal
 from dcron_common.errors import Conflict
@@ -55,13 +55,12 @@ class Jobs:
         """What it answers."""
         job, write = "/jobs/{job_id}", Access.WRITE
         made = {201: JobShape, 200: PlannedJobShape}
-        key = {"Idempotency-Key": "the same request again, with the same key, makes no second job"}
         match = {"If-Match": "only if the job is there, at this revision"}
         file, body = {200: "application/octet-stream"}, JobFields
         whole = JobReplacement
         make, put = "Make one", "Make the job of this name, or replace it"
         return [
-            Route("POST", "/jobs", self.create, write, make, made, DryRun, body, headers=key),
+            Route("POST", "/jobs", self.create, write, make, made, DryRun, body, headers=ONCE),
             Route("PUT", "/jobs", self.put, write, put, made, ByName, whole, headers=match),
             Route("GET", job, self.show, Access.READ, "One job", {200: JobShape}),
             Route("GET", f"{job}/executable", self.executable, Access.READ, "Its file", file),
@@ -76,23 +75,16 @@ class Jobs:
         user, query = auth.principal(request.environ), read_query(DryRun)
         with self._bodies.json(request.environ) as body:
             # Read in a dry run too, which refuses what the request would be refused for.
-            incarnation = ulid(self._services.clock.wall())
-            claim = claim_of(request.environ, user.name, body, incarnation)
+            once = Once(self._services, request.environ, body, dry=query.dry_run)
             if query.dry_run:
                 return plan_answer(self._services, self._planned(body, user), None)
-            return self._made_once(body, user, claim)
+            return once.answer(
+                lambda: self._new(self._made(body, user, once)),
+                lambda kept: self._new(job_row(self._services, str(kept.job_id))),
+            )
 
-    def _made_once(
-        self, body: dict[str, Any], user: Principal, claim: Claim | None
-    ) -> HTTPResponse:
-        services, now = self._services, self._services.clock.wall()
-        before = job_made_before(services.database, claim, now)
-        if before is not None:
-            row = job_row(services, str(before))
-            return job_answer(services, row, 201, {**_at(row), **REPLAYED})
-        with released_on_error(services.database, claim):
-            row = self._made(body, user, claim)
-        return job_answer(services, row, 201, _at(row))
+    def _new(self, row: JobRow) -> HTTPResponse:
+        return job_answer(self._services, row, 201, {"Location": f"/jobs/{row.id}"})
 
     def _checked(self, body: dict[str, Any], user: Principal, incarnation: str) -> Accepted:
         services, now = self._services, self._services.clock.wall()
@@ -104,16 +96,17 @@ class Jobs:
         accepted = self._checked(body, user, ulid(now))
         return planning.made(self._services.database, accepted.job, now)
 
-    def _made(self, body: dict[str, Any], user: Principal, claim: Claim | None = None) -> JobRow:
+    def _made(self, body: dict[str, Any], user: Principal, once: Once | None = None) -> JobRow:
         services = self._services
+        claim = None if once is None else once.claim
         incarnation = ulid(services.clock.wall()) if claim is None else claim.incarnation
         accepted = self._checked(body, user, incarnation)
         if accepted.file is not None:
             services.object_store.put(accepted.job.spec.executable, accepted.file)
 
         def settle(row: JobRow) -> None:
-            if claim is not None:
-                idempotency.settle(claim, row.id)
+            if once is not None:
+                once.settle(Kept(job_id=row.id))
 
         # Not the time of the check: the file may have taken its time, and the first minute is
         # after the commit.
@@ -126,7 +119,7 @@ class Jobs:
     def put(self) -> HTTPResponse:
         """Make the job of this name, or replace it."""
         user, query = auth.principal(request.environ), read_query(ByName)
-        revisions = wanted_revisions(request.environ)
+        revisions = wanted_tags(request.environ)
         with self._bodies.json(request.environ) as body:
             if body.setdefault("name", query.name) != query.name:
                 raise invalid(("name", "must be the name that the address gives, or be left out"))
@@ -144,13 +137,10 @@ class Jobs:
         raise Problem(409, f"jobs of the name {query.name!r} come and go; ask again")
 
     def _put_new(self, change: Change) -> HTTPResponse:
-        if "HTTP_IF_MATCH" in request.environ:
-            message = "there is no job of this name"
-            raise Problem(412, message, errors=[("If-Match", message)])
+        check_absent(request.environ, "job of this name")
         if change.dry:
             return plan_answer(self._services, self._planned(change.body, change.user), None)
-        row = self._made(change.body, change.user)
-        return job_answer(self._services, row, 201, _at(row))
+        return self._new(self._made(change.body, change.user))
 
     def executable(self, job_id: str) -> HTTPResponse:
         """The file of a script or binary."""
@@ -165,10 +155,6 @@ class Jobs:
             "ETag": f'"{row.sha256}"',
         }
         return HTTPResponse(chain([first], pieces), 200, headers)
-
-
-def _at(row: JobRow) -> dict[str, str]:
-    return {"Location": f"/jobs/{row.id}"}
 
 
 def _disposition(filename: str) -> str:

@@ -5,12 +5,16 @@ nothing in JSON, keep the connection alive until the last job's fences are writt
 goes away ends it with the job in hand. A database that goes away while jobs are still being looked
 for ends the connection, so that no client takes half for the whole. Where several jobs in a row
 could not be done because something is away, those that follow are not tried, and named.
+
+It may take long, so who asks is looked up again for each job: a token that was revoked, or a right
+that was taken away, ends it there. And each write is conditional on what was read (`changing.py`).
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import chain
 from typing import Any
 
@@ -22,6 +26,8 @@ from dcron_app.api.body import Bodies
 from dcron_app.api.changing import Change, Changing
 from dcron_app.api.errors import invalid, problem_of
 from dcron_app.api.fields import BulkFields, problem_with
+from dcron_app.api.queries import DryRun, read_query
+from dcron_app.api.repeating import ONCE, Once
 from dcron_app.api.reply import JSON, encoded
 from dcron_app.api.routes import Access, Route
 from dcron_app.api.services import Services
@@ -51,8 +57,16 @@ class ManyJobs:
         write, shown, body = Access.WRITE, {200: BulkShape}, BulkFields
         pause, resume = "Pause many", "Let many go on"
         return [
-            Route("POST", "/jobs/pause", self.pause, write, pause, shown, body=body),
-            Route("POST", "/jobs/resume", self.resume, write, resume, shown, body=body),
+            Route(
+                *("POST", "/jobs/pause", self.pause, write, pause, shown, DryRun),
+                body=body,
+                headers=ONCE,
+            ),
+            Route(
+                *("POST", "/jobs/resume", self.resume, write, resume, shown, DryRun),
+                body=body,
+                headers=ONCE,
+            ),
         ]
 
     def pause(self) -> HTTPResponse:
@@ -64,13 +78,20 @@ class ManyJobs:
         return self._all(False)
 
     def _all(self, paused: bool) -> HTTPResponse:
-        user = auth.principal(request.environ)
-        with self._bodies.json(request.environ) as body:
-            ids = self._ids(_asked(body), user)
-        first = next(ids, None)  # before the status is sent: an ill database is a 503
-        asked = ids if first is None else chain([first], ids)
-        change = Change(user, {"paused": paused})
-        return HTTPResponse(self._answer(asked, change), 200, JSON)
+        environ, dry = request.environ, read_query(DryRun).dry_run
+        user = auth.principal(environ)
+        with self._bodies.json(environ) as body:
+            asked = _asked(body)
+        once = Once(self._services, environ, body, dry=dry)
+        change = Change(user, {"paused": paused}, dry=dry, labels=asked.labels or {})
+
+        def begun() -> HTTPResponse:
+            ids = self._ids(asked, user)
+            first = next(ids, None)  # before the status is sent: an ill database is a 503
+            whole = ids if first is None else chain([first], ids)
+            return HTTPResponse(self._answer(whole, change, environ, once), 200, JSON)
+
+        return once.answer(begun, lambda kept: HTTPResponse(kept.answer or "", 200, JSON))
 
     def _ids(self, asked: BulkFields, user: Principal) -> Iterator[str]:
         """The jobs that are meant: those of the ids, or those that the user may change."""
@@ -86,28 +107,56 @@ class ManyJobs:
                 return
             place = found[-1].place
 
-    def _answer(self, ids: Iterator[str], change: Change) -> Iterator[bytes]:
+    def _answer(
+        self, ids: Iterator[str], change: Change, environ: dict[str, Any], once: Once
+    ) -> Iterator[bytes]:
+        """Blanks, then all that was done. The key is settled unless something was away: then the
+        same request, made again, does the rest."""
         done: dict[str, list[Any]] = {"changed": [], "unchanged": [], "failed": []}
+        with once.released_on_error():
+            for _ in self._each(ids, change, environ, done):
+                yield b" "
+            counts = " ".join(f"{name}={len(those)}" for name, those in done.items())
+            what = "would be paused" if change.dry else "paused"
+            log.info("jobs %s=%s user=%s %s", what, change.body["paused"], change.user.name, counts)
+            text = encoded(done) + b"\n"
+            if any(one["status"] == 503 for one in done["failed"]):
+                once.release()
+            else:
+                once.keep(text)
+        yield text
+
+    def _each(
+        self, ids: Iterator[str], change: Change, environ: dict[str, Any], done: dict[str, Any]
+    ) -> Iterator[str]:
+        """Do them one by one, and note in `done` what became of each."""
         misses, reason = 0, ""
         for job_id in ids:
             if misses < MISSES:
                 try:
-                    changed = self._changing.change(job_id, change).anything
+                    changed = self._changing.change(job_id, self._by_now(change, environ)).anything
                 except DcronError as error:
                     problem = problem_of(error)
                     reason = problem.detail
                     misses = misses + 1 if problem.status == 503 else 0
-                    done["failed"].append({"id": job_id, "reason": reason})
+                    done["failed"].append(_failed(job_id, problem.status, reason))
                 else:
                     misses = 0
                     done["changed" if changed else "unchanged"].append(job_id)
             else:
-                why = _NOT_TRIED.format(reason=reason)
-                done["failed"].append({"id": job_id, "reason": why})
-            yield b" "
-        counts = " ".join(f"{name}={len(those)}" for name, those in done.items())
-        log.info("jobs paused=%s user=%s %s", change.body["paused"], change.user.name, counts)
-        yield encoded(done) + b"\n"
+                done["failed"].append(_failed(job_id, 503, _NOT_TRIED.format(reason=reason)))
+            yield job_id
+
+    def _by_now(self, change: Change, environ: dict[str, Any]) -> Change:
+        """The change as of who asks by now. Problem 401."""
+        user = auth.principal_by_now(self._services, environ)
+        if user is None:
+            raise auth.unauthorized(auth.NO_MORE)
+        return replace(change, user=user)
+
+
+def _failed(job_id: str, status: int, reason: str) -> dict[str, Any]:
+    return {"id": job_id, "status": status, "reason": reason}
 
 
 def _asked(body: dict[str, Any]) -> BulkFields:

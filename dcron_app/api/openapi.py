@@ -8,7 +8,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, TypeAdapter
 
 from dcron_app.api.routes import HEADERS, PARAMETERS, Access, Route
-from dcron_app.api.shapes import ProblemShape
+from dcron_app.api.shapes import TAGGED, ProblemShape
 from dcron_common.version import VERSION
 
 Mode = Literal["validation", "serialization"]
@@ -18,6 +18,9 @@ _INTRODUCTION = (
     "`application/problem+json` (RFC 9457) with `errors`, a list of fields and what is wrong with "
     "them. Instants are ISO 8601; where one is asked for, epoch seconds are taken too."
 )
+_ETAG = {
+    "ETag": {"description": "what `If-Match` of a change may name", "schema": {"type": "string"}}
+}
 _REF = "#/components/schemas/{model}"
 # What a status of success means to people; the shape says the rest.
 _MEANING = {200: "done", 201: "made", 202: "asked for", 204: "done; there is nothing to say"}
@@ -111,6 +114,8 @@ def _responses(route: Route, schemas: dict[str, Any]) -> dict[str, Any]:
             content = {"content": {shape: {}}}
         elif shape is not None:
             content = _content(shape, schemas)
+            if getattr(shape, "__name__", "") in TAGGED:
+                content = {**content, "headers": _ETAG}
         found[str(status)] = {"description": _MEANING.get(status, "an answer"), **content}
     problem = {"$ref": "#/components/responses/Problem"}
     return {**found, "4XX": problem, "5XX": problem}

@@ -88,7 +88,7 @@ class Outputs:
                 services,
                 Followed(job_id, found.run_id, worker or "", until),
                 rest=lambda position: self._rest(job_id, found.run_id, position),
-                admitted=lambda: auth.still_admitted(services, environ),
+                admitted=lambda: auth.principal_by_now(services, environ) is not None,
                 hung_up=lambda: hung_up(environ.get("gunicorn.socket")),
                 release=self._places.release,
             )

@@ -24,6 +24,8 @@ def without_read_only(row: JobRow, body: dict[str, Any]) -> dict[str, Any]:
         for name, value in is_this.items()
         if name in body and body[name] != value
     ]
+    if type(body.get("revision", row.revision)) is not int:  # true is no 1
+        errors.append(("revision", "must be a whole number, without quotes; or leave it out"))
     if errors:
         raise invalid(*errors)
     return {name: value for name, value in body.items() if name not in READ_ONLY}
@@ -43,4 +45,5 @@ def check_revision(row: JobRow, body: dict[str, Any]) -> None:
         f"is not {row.revision}, the job's revision by now: read it again and decide again, or "
         "leave it out to replace the job whatever it is"
     )
-    raise Problem(409, f"revision {message}", errors=[("revision", message)], headers=etag(row))
+    headers = etag(row.revision)
+    raise Problem(409, f"revision {message}", errors=[("revision", message)], headers=headers)

@@ -16,7 +16,7 @@ from pydantic import BaseModel
 
 from dcron_app.api import auth
 from dcron_app.api.etag import TAGS
-from dcron_app.api.repeating import BARE, QUOTED
+from dcron_app.api.repeating import BARE, KEY, QUOTED, refuse_key
 
 # Of what matches nothing is made: another path is 404, whatever it holds.
 PARAMETERS: Mapping[str, str] = {
@@ -31,7 +31,7 @@ PARAMETERS: Mapping[str, str] = {
 # What request headers may hold, as JSON Schema says it; of those that are not here, any text.
 HEADERS: Mapping[str, Mapping[str, Any]] = {
     "If-Match": {"anyOf": [{"const": "*"}, {"pattern": f"^{TAGS}$"}]},
-    "Idempotency-Key": {"anyOf": [{"pattern": f"^{BARE}$"}, {"pattern": f"^{QUOTED}$"}]},
+    KEY: {"anyOf": [{"pattern": f"^{BARE}$"}, {"pattern": f"^{QUOTED}$"}]},
 }
 
 
@@ -104,6 +104,8 @@ def _checked(route: Route) -> Callable[..., HTTPResponse]:
             auth.writer(request.environ)
         elif route.access is Access.ADMIN:
             auth.admin(request.environ)
+        if route.method == "POST" and KEY not in route.headers:
+            refuse_key(request.environ)
         return route.handler(**arguments)
 
     return checked

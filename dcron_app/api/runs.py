@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import logging
+from collections.abc import Mapping
 from functools import partial
+from typing import Any
 
 from bottle import HTTPResponse, request
 from pydantic import ConfigDict, Field
@@ -14,6 +17,7 @@ from dcron_app.api.errors import invalid
 from dcron_app.api.fields import RunFields
 from dcron_app.api.found import changeable_job, check_may_change, job_row, no_run
 from dcron_app.api.queries import Instant, Query, read_query
+from dcron_app.api.repeating import ONCE, Once
 from dcron_app.api.reply import JSON, array, encoded, reply
 from dcron_app.api.routes import Access, Route
 from dcron_app.api.secret_use import check_secrets
@@ -22,6 +26,7 @@ from dcron_app.api.services import Services
 from dcron_app.api.shapes import AskedShape, EntryShape, RunShape
 from dcron_app.api.validation import check_arguments, check_run_as
 from dcron_common.db import audit, histories, jobs, old_runs, run_reads, secrets
+from dcron_common.db.users import Principal
 from dcron_common.ledger import ledger
 
 log = logging.getLogger(__name__)
@@ -60,9 +65,10 @@ class Runs:
                 asked,
                 body=RunFields,
                 body_optional=True,
+                headers=ONCE,
             ),
             Route("GET", run, self.show, read, "One run", {200: RunShape}),
-            Route("POST", f"{run}/kill", self.kill, write, "End a run", asked),
+            Route("POST", f"{run}/kill", self.kill, write, "End a run", asked, headers=ONCE),
             Route("GET", f"{job}/ledger", self.ledger, read, "Due against done", due, LedgerQuery),
         ]
 
@@ -76,11 +82,15 @@ class Runs:
 
     def start(self, job_id: str) -> HTTPResponse:
         """Ask the workers that hold the job for a run now. It is theirs from the answer on."""
-        services = self._services
         user = auth.principal(request.environ)
         with self._bodies.optional_json(request.environ) as body:
-            row = changeable_job(services, job_id, user)
-            arguments = check_arguments(row, body)
+            once = Once(self._services, request.environ, body, repeatable=False)
+            return once.tell(lambda: self._started(job_id, body, user), _started_again)
+
+    def _started(self, job_id: str, body: dict[str, Any], user: Principal) -> HTTPResponse:
+        services = self._services
+        row = changeable_job(services, job_id, user)
+        arguments = check_arguments(row, body)
         check_run_as(row.run_as, user, services.settings)
         if arguments is not None:  # they may have the job tell what it was given
             known = partial(secrets.get_secrets, services.database)
@@ -95,14 +105,20 @@ class Runs:
                 "run asked for job=%s run=%s worker=%s user=%s",
                 *(one.slot, one.run_id, one.worker, user.name),
             )
-        headers = {"Location": f"/jobs/{row.id}/runs/{asked[0].run_id}"}
-        return reply(asked_json(asked, now, failed), 202, headers)
+        shown = asked_json(asked, now, failed)
+        return reply(shown, 202, _run_at(shown))
 
     def kill(self, job_id: str, run_id: str) -> HTTPResponse:
         """Have a run ended, with what would follow it."""
-        services = self._services
         user = auth.principal(request.environ)
         self._bodies.nothing(request.environ)
+        return Once(self._services, request.environ, {}).tell(
+            lambda: self._killed(job_id, run_id, user),
+            lambda text: HTTPResponse(text, 202, JSON),
+        )
+
+    def _killed(self, job_id: str, run_id: str, user: Principal) -> HTTPResponse:
+        services = self._services
         row = job_row(services, job_id)
         check_may_change(row, user)
         run = run_reads.get_run(services.database, row.id, run_id)
@@ -134,3 +150,11 @@ class Runs:
             old_runs.horizon_of(database, row.id),
         )
         return HTTPResponse(array(iter([[encoded(entry_json(one)) for one in found]])), 200, JSON)
+
+
+def _run_at(shown: Mapping[str, Any]) -> dict[str, str]:
+    return {"Location": f"/jobs/{shown['job_id']}/runs/{shown['run_id']}"}
+
+
+def _started_again(text: str) -> HTTPResponse:
+    return HTTPResponse(text, 202, {**JSON, **_run_at(json.loads(text))})

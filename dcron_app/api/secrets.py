@@ -10,6 +10,7 @@ from pydantic import ValidationError as PydanticError
 from dcron_app.api import auth, text
 from dcron_app.api.body import Bodies
 from dcron_app.api.errors import Problem, forbidden, invalid, unavailable
+from dcron_app.api.etag import MATCH, check_absent, check_match, etag, wanted_tags
 from dcron_app.api.fields import SecretFields, problem_with
 from dcron_app.api.ownership import Whose, check_whose
 from dcron_app.api.reply import reply
@@ -38,11 +39,15 @@ class Secrets:
         """What it answers."""
         one, write = "/secrets/{secret}", Access.WRITE
         listed = {200: list[SecretShape]}
-        put = {200: SecretShape, 201: SecretShape}
+        shown, gone = {200: SecretShape}, {204: None}
+        put = {**shown, 201: SecretShape}
         return [
             Route("GET", "/secrets", self.index, Access.READ, "All secrets, but no value", listed),
-            Route("PUT", one, self.put, write, "Write a value", put, body=SecretFields),
-            Route("DELETE", one, self.remove, write, "Remove it for good", {204: None}),
+            Route("GET", one, self.show, Access.READ, "One secret, but no value", shown),
+            Route(
+                "PUT", one, self.put, write, "Write a value", put, body=SecretFields, headers=MATCH
+            ),
+            Route("DELETE", one, self.remove, write, "Remove it for good", gone, headers=MATCH),
         ]
 
     def index(self) -> HTTPResponse:
@@ -50,9 +55,17 @@ class Secrets:
         found = secrets.list_secrets(self._services.database)
         return reply([secret_json(row, jobs) for row, jobs in found])
 
+    def show(self, secret: str) -> HTTPResponse:
+        """One, as the list has it."""
+        return self._shown(self._there(secret))
+
+    def _shown(self, row: SecretRow, status: int = 200) -> HTTPResponse:
+        jobs = secrets.count_jobs(self._services.database, row.name)
+        return reply(secret_json(row, jobs), status, etag(row.version))
+
     def put(self, secret: str) -> HTTPResponse:
         """Make it, or give it a value; workers have that within seconds."""
-        user = auth.principal(request.environ)
+        user, known = auth.principal(request.environ), wanted_tags(request.environ)
         _check_name(secret)
         with self._bodies.json(request.environ) as body:
             try:
@@ -61,19 +74,26 @@ class Secrets:
                 raise problem_with(error) from None  # its cause holds the value
         for _ in range(_TRIES):
             before = self._row(secret)
-            made = self._written(secret, before, fields, user)
+            if before is None:
+                check_absent(request.environ, "secret of this name")
+            made = self._written(secret, before, fields, user, known)
             if made is not None:
                 log.info("secret written secret=%s revision=%d user=%s", *_said(made, user))
-                jobs = secrets.count_jobs(self._services.database, secret)
-                return reply(secret_json(made, jobs), 201 if made.revision == 1 else 200)
+                return self._shown(made, 201 if made.revision == 1 else 200)
         raise unavailable("others change this secret all the time; ask again")
 
     def _written(
-        self, name: str, before: SecretRow | None, fields: SecretFields, user: Principal
+        self,
+        name: str,
+        before: SecretRow | None,
+        fields: SecretFields,
+        user: Principal,
+        known: list[str] | None,
     ) -> SecretRow | None:
         """None where somebody else has changed it meanwhile."""
         if before is not None:
             _check_may_change(before, user)
+            check_match(before.version, known)
         owner = fields.owner or (before.owner if before else user.name)
         team = before.team if before else user.team
         if "team" in fields.model_fields_set:
@@ -88,17 +108,22 @@ class Secrets:
 
     def remove(self, secret: str) -> HTTPResponse:
         """Remove one that no live job names."""
-        user = auth.principal(request.environ)
+        user, known = auth.principal(request.environ), wanted_tags(request.environ)
         for _ in range(_TRIES):
-            row = self._row(secret)
-            if row is None:
-                raise Problem(404, f"there is no secret {secret}")
+            row = self._there(secret)
             _check_may_change(row, user)
+            check_match(row.version, known)
             now = self._services.clock.wall()
             if secrets.remove_secret(self._services.database, row, now, user.name):
                 log.info("secret removed secret=%s revision=%d user=%s", *_said(row, user))
                 return HTTPResponse(status=204)
         raise unavailable("others change this secret all the time; ask again")
+
+    def _there(self, name: str) -> SecretRow:
+        row = self._row(name)
+        if row is None:
+            raise Problem(404, f"there is no secret {name}")
+        return row
 
     def _row(self, name: str) -> SecretRow | None:
         return secrets.get_secrets(self._services.database, [name]).get(name)

@@ -153,4 +153,6 @@ def secret_json(secret: SecretRow, jobs: int) -> dict[str, Any]:
 def worker_json(worker: WorkerRow) -> dict[str, Any]:
     """A worker; `clock_offset` in seconds."""
     instants = ("first_seen", "last_seen", "ticked_through")
-    return {**asdict(worker), **{name: instant(getattr(worker, name)) for name in instants}}
+    shown = {**asdict(worker), **{name: instant(getattr(worker, name)) for name in instants}}
+    del shown["tag"]
+    return shown

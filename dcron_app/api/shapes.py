@@ -116,9 +116,10 @@ PlannedJobShape = create_model(
 
 
 class FailedJob(Shape):
-    """A job that could not be changed."""
+    """A job that could not be changed, why, and the status that it alone would be answered with."""
 
     id: str
+    status: int
     reason: str
 
 
@@ -289,5 +290,8 @@ class ReadyShape(Shape):
     coordinator: Literal["ok", "ill"]
     object_store: Literal["ok", "ill"]
 
+
+# Whose answers come with an ETag; that of a user stands in `accounts`.
+TAGGED = ("JobShape", "PlannedJobShape", "WorkerShape", "SecretShape", "UserShape")
 
 Document = dict[str, Any]  # OpenAPI's own shape is its own affair

@@ -28,14 +28,16 @@ def job_answer(
 ) -> HTTPResponse:
     """One job."""
     (shown,) = jobs_json(services, [row])
-    return reply(shown, status, {**etag(row), **(headers or {})})
+    return reply(shown, status, {**etag(row.revision), **(headers or {})})
 
 
 def plan_answer(services: Services, row: JobRow, before: JobRow | None) -> HTTPResponse:
     """A job as it would be. The ETag is of the job as it is, so that the plan can be carried out
     on just what it was made for; a job that is not there yet has neither ETag nor id."""
     (shown,) = jobs_json(services, [row])
-    return reply({**shown, "id": None}) if before is None else reply(shown, 200, etag(before))
+    return (
+        reply({**shown, "id": None}) if before is None else reply(shown, 200, etag(before.revision))
+    )
 
 
 def changed_answer(services: Services, changed: Changed, *, dry: bool) -> HTTPResponse:

@@ -67,11 +67,24 @@ def update_job(
         _write_history(rows[0])
         job_secrets.write(before.id, spec_of(before).secrets, new.spec.secrets)
         lookups.describe(before.id)
-        old, made = audited(before), audited(rows[0])
+        old, made = audited(before), {**audited(rows[0]), **_variables(before, new)}
         audit.add(now, actor, "update", "job", str(before.id), before=old, after=made)
         return rows[0]
 
     return database.transaction(work, idempotent=True)
+
+
+def _variables(before: JobRow, new: NewJob) -> dict[str, dict[str, list[str]]]:
+    """Which variables a change concerns, by their names: the audit holds no value of one, and must
+    not pass over it that one is another now. Empty where they are as they were."""
+    old, now = spec_of(before).environment, new.spec.environment
+    changes = {
+        "added": sorted(now.keys() - old.keys()),
+        "removed": sorted(old.keys() - now.keys()),
+        "changed": sorted(name for name in old.keys() & now.keys() if old[name] != now[name]),
+    }
+    found = {what: names for what, names in changes.items() if names}
+    return {"environment_changes": found} if found else {}
 
 
 def next_values(before: JobRow, new: NewJob, now: float) -> dict[str, Any]:

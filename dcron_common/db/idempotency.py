@@ -1,10 +1,11 @@
-"""Keys by which a user repeats a POST without making a second job.
+"""Keys by which a user repeats a POST without having it done twice.
 
-A key is claimed before the job is made, in a transaction of its own, so that a repetition that
-comes meanwhile is told to wait. It is settled in the job's own transaction: the job is there if
-and only if its key says which one it is. A claim that is neither settled nor released (the process
-died) may be taken over after IN_HAND; the first request can then not settle it any more, so that
-its job is undone. Errors: those of connection.Database.
+A key is claimed before anything is done, in a transaction of its own, so that a repetition that
+comes meanwhile is told to wait. What is made in the database settles it in its own transaction: it
+is there if and only if its key says so. What is done elsewhere settles it afterwards. A claim that
+is neither settled nor released (the process died) may be taken over after IN_HAND, if doing it
+again does no harm; the first request can then not settle it any more, so that what it makes in the
+database is undone. Else it is in doubt until it is forgotten. Errors: those of connection.Database.
 """
 
 from __future__ import annotations
@@ -26,27 +27,38 @@ _BATCH = 100
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A user's key, the SHA-256 of the body that came with it, the job that would be made."""
+    """A user's key, the SHA-256 of the request that came with it, and the ULID of this try of it,
+    which a job that it makes gets too. `repeatable`: what was left half done may be done again."""
 
     user: str
     key: str
     digest: str
     incarnation: str
+    repeatable: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What became of the first request: the job that it made, or what it is answered with."""
+
+    job_id: int | None = None
+    answer: str | None = None
 
 
 class Outcome(Enum):
     """What a claim finds."""
 
     CLAIMED = "it is ours"
-    MADE = "the same request has made its job"
+    MADE = "the same request was done"
     IN_HAND = "the same request is being served"
-    ANOTHER = "the key came with another body"
+    IN_DOUBT = "the same request was left half done, and must not be done twice"
+    ANOTHER = "the key came with another request"
 
 
-def claim(database: Database, wanted: Claim, now: float) -> tuple[Outcome, int | None]:
-    """Claim the key; with MADE the job's id. Keys that have had their time go, a few at a time."""
+def claim(database: Database, wanted: Claim, now: float) -> tuple[Outcome, Kept | None]:
+    """Claim the key; with MADE what was kept. Keys that have had their time go, a few at a time."""
 
-    def work() -> tuple[Outcome, int | None]:
+    def work() -> tuple[Outcome, Kept | None]:
         _forget_some(now - KEPT)
         values = _values(wanted, now)
         try:
@@ -59,7 +71,7 @@ def claim(database: Database, wanted: Claim, now: float) -> tuple[Outcome, int |
     return database.transaction(work, idempotent=True)
 
 
-def _again(wanted: Claim, now: float) -> tuple[Outcome, int | None]:
+def _again(wanted: Claim, now: float) -> tuple[Outcome, Kept | None]:
     row = Idempotency.get_or_none(_is(wanted))
     if row is None:
         return Outcome.IN_HAND, None  # it has just been released: asking again will claim it
@@ -68,28 +80,40 @@ def _again(wanted: Claim, now: float) -> tuple[Outcome, int | None]:
     if row.at >= now - KEPT:
         if row.digest != wanted.digest:
             return Outcome.ANOTHER, None
-        if row.job_id is not None:
-            return Outcome.MADE, row.job_id
+        if row.job_id is not None or row.answer is not None:
+            return Outcome.MADE, Kept(row.job_id, row.answer)
         if row.at >= now - IN_HAND:
             return Outcome.IN_HAND, None
+        if not wanted.repeatable:
+            return Outcome.IN_DOUBT, None
     same = Idempotency.incarnation == row.incarnation
-    values = _values(wanted, now) | {"job_id": None}
+    values = _values(wanted, now) | {"job_id": None, "answer": None}
     taken = Idempotency.update(values).where(_is(wanted), same).execute()
     return (Outcome.CLAIMED if taken else Outcome.IN_HAND), None
 
 
-def settle(claimed: Claim, job_id: int) -> None:
-    """Say which job was made; to be called in its transaction. Conflict: another request has the
-    key by now."""
+def keep(database: Database, claimed: Claim, answer: str) -> None:
+    """Settle what was done elsewhere, in a transaction of its own; Conflict as below."""
+    database.transaction(lambda: settle(claimed, Kept(answer=answer)), idempotent=True)
+
+
+def settle(claimed: Claim, kept: Kept) -> None:
+    """Say what became of it; to be called in the transaction that did it. Conflict: another request
+    has the key by now."""
     mine = (_is(claimed), Idempotency.incarnation == claimed.incarnation)
-    if not Idempotency.update(job_id=job_id).where(*mine).execute():
+    if Idempotency.get_or_none(
+        *mine, Idempotency.answer == kept.answer, Idempotency.job_id == kept.job_id
+    ):
+        return  # by a commit whose answer was lost
+    if not Idempotency.update(job_id=kept.job_id, answer=kept.answer).where(*mine).execute():
         raise Conflict("this took so long that another request with its key was let in")
 
 
 def release(database: Database, claimed: Claim) -> None:
-    """Give up a key whose job was not made; tried once."""
+    """Give up a key under which nothing was done; tried once."""
     mine = (_is(claimed), Idempotency.incarnation == claimed.incarnation)
-    query = Idempotency.delete().where(*mine, Idempotency.job_id.is_null())
+    open_still = (Idempotency.job_id.is_null(), Idempotency.answer.is_null())
+    query = Idempotency.delete().where(*mine, *open_still)
     database.transaction(query.execute, idempotent=True, deadline=0.0)
 
 

@@ -7,7 +7,7 @@ nor hide others. Two ways, since no index serves every combination:
 - Labels and texts that few jobs have: those jobs are looked up first, and then sorted.
 - All else: one index is read in the list's order until the page is full (schema/job_lists.py). It
   holds all columns that are filtered by; MariaDB is told to use it, since by its own estimates it
-  may sort half of the table instead.
+  may sort half of the table instead. Jobs of one name are few, and are read from that index.
 
 Errors: those of connection.Database.
 """
@@ -27,7 +27,7 @@ from dcron_common.db.models import Job, JobLabel, JobText
 
 FEW = 1000  # jobs that are looked up by label and text before they are sorted
 
-_EQUAL = ("status", "type", "owner", "team", "worker", "run_as", "paused")
+_EQUAL = ("name", "status", "type", "owner", "team", "worker", "run_as", "paused")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +35,7 @@ class Wanted:
     """Which jobs a list holds; None: any. `labels`: jobs that have all of these. `text`: is found
     in what the job is called or runs. `removed` None: both kinds."""
 
+    name: str | None = None
     status: str | None = None
     type: str | None = None
     owner: str | None = None
@@ -124,7 +125,7 @@ def page_query(
     else:
         conditions += _has(wanted, job.id)
         if hint:
-            index = f"job_by_{sort.column}"
+            index = f"job_by_{'name' if wanted.name is not None else sort.column}"
             query = query.from_(SQL(f"`job` AS `job` FORCE INDEX (`{index}`)"))
     # Where all that are wanted are the same by the sort's column, their order is that of the ids.
     same = sort.column == "id" or (sort.column == "status" and wanted.status is not None)
@@ -156,8 +157,9 @@ def _behind(job: Any, sort: Sort, place: Place) -> Any:
 
 
 def _few(wanted: Wanted) -> list[int] | None:
-    """The jobs that have the labels and the text; None where they are many, or any may be."""
-    if not wanted.labels and wanted.text is None:
+    """The jobs that have the labels and the text; None where they are many, or any may be, or a
+    name leaves few."""
+    if wanted.name is not None or (not wanted.labels and wanted.text is None):
         return None
     query: Any
     if wanted.labels:

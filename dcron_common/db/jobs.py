@@ -213,23 +213,18 @@ def remove_job(
     return database.transaction(work, idempotent=True)
 
 
+def removal(now: float) -> dict[str, Any]:
+    """The columns that a removal at `now` writes, beside the next revision."""
+    finished = Status.FINISHED.value
+    return {"removed_at": now, "updated_at": now, "status": finished, "worker": None}
+
+
 def _mark_removed(job_id: int, now: float, revision: int | None) -> bool:
     condition = (Job.id == job_id) & Job.removed_at.is_null()
     if revision is not None:
         condition &= Job.revision == revision
-    changed = (
-        Job.update(
-            removed_at=now,
-            unsettled=True,
-            updated_at=now,
-            status=Status.FINISHED.value,
-            live_name=None,
-            worker=None,
-            revision=Job.revision + 1,
-        )
-        .where(condition)
-        .execute()
-    )
+    hidden = {"unsettled": True, "live_name": None, "revision": Job.revision + 1}
+    changed = Job.update(removal(now) | hidden).where(condition).execute()
     if changed:
         # The minute that goes on now was still due when it began.
         JobRevision.update(valid_to=first_minute(now)).where(

@@ -6,13 +6,16 @@ Instants are epoch seconds. Errors: those of connection.Database.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from dcron_common.db import audit, tokens
 from dcron_common.db.connection import Database
 from dcron_common.db.models import Token, User
+from dcron_common.db.tags import while_known
 from dcron_common.db.tokens import LOGIN, Made, TokenRow
-from dcron_common.db.users import Scope, end_logins
+from dcron_common.db.users import TAGGED, Scope, end_logins
+from dcron_common.errors import Outdated
 
 SESSION_NAME = "login"
 
@@ -55,10 +58,18 @@ def begin_session(
 
 
 def set_password(
-    database: Database, name: str, new: str, now: float, actor: str, *, checked: str | None = None
+    database: Database,
+    name: str,
+    new: str,
+    now: float,
+    actor: str,
+    *,
+    checked: str | None = None,
+    known: Sequence[str] | None = None,
 ) -> bool:
     """Keep the hash `new` and end the user's logins. False if there is no such user, or if its hash
-    is not `checked` any more (None: whatever it is)."""
+    is not `checked` any more (None: whatever it is). `known`: only if the user's tag is one of
+    these, else Outdated."""
     which = [User.name == name]
     if checked is not None:
         which.append(User.password == checked)
@@ -66,7 +77,11 @@ def set_password(
     def work() -> bool:
         if User.select().where(User.name == name, User.password == new).exists():
             return True  # a commit in doubt had been carried out: no two hashes are the same
-        if not User.update(password=new).where(*which).execute():
+        row = User.get_or_none(User.name == name)
+        as_known = [] if row is None else while_known(row, TAGGED, known)
+        if not User.update(password=new).where(*which, *as_known).execute():
+            if as_known:
+                raise Outdated
             return False
         end_logins(name, now)
         audit.add(now, actor, "password", "user", name)

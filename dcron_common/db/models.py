@@ -289,8 +289,9 @@ class SealedSecret(_Table):
 
 
 class Idempotency(_Table):
-    """Keys by which users repeat a POST: what became of the first. `incarnation`: of the job that
-    the request in hand makes; `job_id`: once it is made. `at`: since when it is in hand."""
+    """Keys by which users repeat a POST: what became of the first. `incarnation`: of the request in
+    hand, and of the job that it makes; `job_id`: once that is made; `answer`: once anything else is
+    done. `at`: since when it is in hand."""
 
     id = BigAutoField()
     user = CharField(max_length=64)
@@ -298,6 +299,7 @@ class Idempotency(_Table):
     digest = CharField(max_length=64)
     incarnation = CharField(max_length=26)
     job_id = BigIntegerField(null=True)
+    answer = TextField(null=True)
     at = DoubleField(index=True)
 
     class Meta:

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from dcron_common.db.connection import Database
 from dcron_common.db.editing import next_values
-from dcron_common.db.jobs import JobRow, NewJob, by_name, first_values, taken
+from dcron_common.db.jobs import JobRow, NewJob, by_name, first_values, removal, taken
 from dcron_common.job import Status
 
 NOBODY = 0  # the id of a job that is not made
@@ -30,6 +30,13 @@ def changed(database: Database, before: JobRow, new: NewJob, now: float) -> JobR
     values = next_values(before, new, now)
     values.pop("live_name")
     return replace(before, **values)
+
+
+def removed(before: JobRow, now: float) -> JobRow:
+    """What `jobs.remove_job` would make of the job at `now`; one that is removed stays as it is."""
+    if before.removed_at is not None:
+        return before
+    return replace(before, revision=before.revision + 1, **removal(now))
 
 
 def _check_name(database: Database, name: str | None, but: int) -> None:

@@ -7,7 +7,7 @@ what would leave no admin.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -15,10 +15,12 @@ from typing import Any
 from dcron_common.db import audit
 from dcron_common.db.connection import Database
 from dcron_common.db.models import Counter, Token, User
+from dcron_common.db.tags import require, tag_of, while_known
 from dcron_common.errors import Conflict
 
 DEFAULT_OS_USER = "dcron-job"
 ANY_OS_USER = "*"  # every OS user but root
+TAGGED = ("role", "team", "teams", "os_users", "disabled", "password")  # what people write of one
 _CHANGES = "user-changes"  # the counter whose row lets one change of who is an admin in at a time
 
 
@@ -95,7 +97,8 @@ class Principal:
 
 @dataclass(frozen=True, slots=True)
 class UserRow:
-    """A user. `has_password`: whether there is one to log in by."""
+    """A user. `has_password`: whether there is one to log in by. `tag`: another with each change by
+    people."""
 
     name: str
     role: Role
@@ -105,6 +108,7 @@ class UserRow:
     has_password: bool
     created_at: float
     last_login_at: float | None
+    tag: str
 
 
 def add_user(
@@ -117,8 +121,10 @@ def add_user(
     actor: str,
     *,
     password: str | None = None,
+    along: Callable[[], None] = lambda: None,
 ) -> None:
-    """Make a user; Conflict if there is one of this name. `password`: its hash."""
+    """Make a user; Conflict if there is one of this name. `password`: its hash. `along` is called
+    in the same transaction; what it raises undoes all."""
     columns = _columns(role, teams, os_users, None)
 
     def work() -> None:
@@ -126,6 +132,7 @@ def add_user(
             raise Conflict(f"there is a user {name!r} already")
         User.insert(name=name, created_at=now, password=password, **columns).execute()
         audit.add(now, actor, "create", "user", name, after=_shown(columns))
+        along()
 
     database.transaction(work)
 
@@ -140,9 +147,11 @@ def change_user(
     teams: Sequence[str] | None = None,
     os_users: Sequence[str] | None = None,
     disabled: bool | None = None,
+    known: Sequence[str] | None = None,
 ) -> bool:
     """Change what is not None; False if all of it is so already. KeyError: no such user. Conflict:
-    nobody else would be an admin who can come in.
+    nobody else would be an admin who can come in. `known`: only if its tag is one of these, else
+    Outdated.
 
     Disabling ends the user's logins for good; other tokens open nothing until it is enabled again.
     """
@@ -156,10 +165,11 @@ def change_user(
         changed = {key: value for key, value in wanted.items() if getattr(row, key) != value}
         if not changed:
             return False
+        as_known = while_known(row, TAGGED, known)
         before = {key: getattr(row, key) for key in changed}
         if wanted.get("role", row.role) != Role.ADMIN or wanted.get("disabled", row.disabled):
             _need_another_admin(row)
-        User.update(changed).where(User.name == name).execute()
+        require(User.update(changed).where(User.name == name, *as_known).execute())
         if disabled:
             end_logins(name, now)
         audit.add(now, actor, "change", "user", name, before=_shown(before), after=_shown(changed))
@@ -247,4 +257,5 @@ def _row(row: User) -> UserRow:
         row.password is not None,
         row.created_at,
         row.last_login_at,
+        tag_of(row, TAGGED),
     )

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,10 +16,12 @@ from dcron_common.db import audit
 from dcron_common.db.connection import Database
 from dcron_common.db.models import Job, Worker
 from dcron_common.db.run_lists import running_by_worker
+from dcron_common.db.tags import require, tag_of, while_known
 from dcron_common.protocol import Registration
 
 ONLINE = "online"
 OFFLINE = "offline"
+_TAGGED = ("drained", "set_labels")  # what people write of a worker
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +29,8 @@ class WorkerRow:
     """A worker that registered at any time. `labels`: what placement goes by, that is `own_labels`,
     from its node's configuration, with `set_labels` laid over them. `ill`: what is wrong there by
     its own word; `ticked_through`: the minute up to which it has looked at what is due, None where
-    that is not known. `jobs`: how many it holds now; `running`: how many runs go on."""
+    that is not known. `jobs`: how many it holds now; `running`: how many runs go on.
+    `tag`: another with each change by people."""
 
     name: str
     state: str
@@ -45,6 +48,7 @@ class WorkerRow:
     last_seen: float
     jobs: int
     running: int
+    tag: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +110,7 @@ def _row(row: Any, jobs: int, running: int) -> WorkerRow:
         last_seen=row.last_seen,
         jobs=jobs,
         running=running,
+        tag=tag_of(row, _TAGGED),
     )
 
 
@@ -114,21 +119,42 @@ def _labels(stored: str | None) -> dict[str, str]:
     return found
 
 
-def set_drained(database: Database, name: str, drained: bool, now: float, actor: str) -> bool:
-    """Say that a worker shall (not) get jobs; False where no such worker ever registered."""
+def set_drained(
+    database: Database,
+    name: str,
+    drained: bool,
+    now: float,
+    actor: str,
+    *,
+    known: Sequence[str] | None = None,
+) -> bool:
+    """Say that a worker shall (not) get jobs; False where no such worker ever registered.
+    `known`: only if its tag is one of these, else Outdated, here as below."""
 
     def work() -> bool:
-        wanted = Worker.name == name
-        changed = Worker.update(drained=drained).where(wanted, Worker.drained != drained).execute()
+        row = Worker.get_or_none(Worker.name == name)
+        if row is None or row.drained == drained:
+            return row is not None
+        as_known = while_known(row, _TAGGED, known)
+        wanted = (Worker.name == name, Worker.drained != drained, *as_known)
+        changed = Worker.update(drained=drained).where(*wanted).execute()
+        if known is not None:
+            require(changed)
         if changed:
             audit.add(now, actor, "drain" if drained else "resume", "worker", name)
-        return bool(changed) or Worker.select().where(wanted).exists()
+        return True
 
     return database.transaction(work, idempotent=True)
 
 
 def set_labels(
-    database: Database, name: str, labels: Mapping[str, str], now: float, actor: str
+    database: Database,
+    name: str,
+    labels: Mapping[str, str],
+    now: float,
+    actor: str,
+    *,
+    known: Sequence[str] | None = None,
 ) -> bool:
     """Lay these labels over a worker's own, in place of those that were; False where no such
     worker ever registered."""
@@ -140,7 +166,10 @@ def set_labels(
             return False
         before = _labels(row.set_labels)
         if before != dict(labels):
-            Worker.update(set_labels=wanted).where(Worker.name == name).execute()
+            as_known = while_known(row, _TAGGED, known)
+            require(
+                Worker.update(set_labels=wanted).where(Worker.name == name, *as_known).execute()
+            )
             changes = {"before": {"labels": before}, "after": {"labels": dict(labels)}}
             audit.add(now, actor, "label", "worker", name, **changes)
         return True
@@ -148,14 +177,19 @@ def set_labels(
     return database.transaction(work, idempotent=True)
 
 
-def forget(database: Database, name: str, now: float, actor: str) -> bool:
+def forget(
+    database: Database, name: str, now: float, actor: str, *, known: Sequence[str] | None = None
+) -> bool:
     """Remove a worker's row, with what people said of it; False where there is none."""
 
     def work() -> bool:
-        gone = Worker.delete().where(Worker.name == name).execute()
-        if gone:
-            audit.add(now, actor, "forget", "worker", name)
-        return bool(gone)
+        row = Worker.get_or_none(Worker.name == name)
+        if row is None:
+            return False
+        as_known = while_known(row, _TAGGED, known)
+        require(Worker.delete().where(Worker.name == name, *as_known).execute())
+        audit.add(now, actor, "forget", "worker", name)
+        return True
 
     return database.transaction(work, idempotent=True)
 

@@ -38,7 +38,7 @@ UNSAYABLE = {
     r"secret|secrets.*": "is a variable's name, and may not be one that steers loaders",
     r"(name|owner|team|filename|worker|q)": "what is printable; no '..' as a part",
     "|".join(READ_ONLY): "may be given back only as it is",
-    r"Idempotency-Key": "came with another body before",
+    r"Idempotency-Key": "came with another request before",
     r"working_directory": "no '..' as a part",
     r"(after|from|to|expires_at)": "a time after 1970, no leap second; a cursor of the API's own",
     r"environment.*|arguments.*": "a job as a whole fits a node of ZooKeeper",

@@ -105,6 +105,21 @@ def test_a_name_that_is_given_up_is_free(database: Database) -> None:
     assert update(database, second, name="nightly") is not None
 
 
+def test_the_audit_names_the_variables_that_change_and_shows_no_value(database: Database) -> None:
+    row = insert(database, environment={"KEPT": "same", "OLD": "hunter1", "PASSWORD": "hunter2"})
+    wanted = {"KEPT": "same", "NEW": "hunter4", "PASSWORD": "hunter3"}
+    row = update(database, row, environment=wanted)
+    assert row is not None
+    last = database.read(lambda: Audit.select().order_by(Audit.id.desc()).get())
+    after = json.loads(last.after)
+    changes = {"added": ["NEW"], "removed": ["OLD"], "changed": ["PASSWORD"]}
+    assert after["environment_changes"] == changes
+    assert "hunter" not in last.before + last.after
+    update(database, row, retries=2)
+    last = database.read(lambda: Audit.select().order_by(Audit.id.desc()).get())
+    assert "environment_changes" not in json.loads(last.after)
+
+
 def test_a_change_is_audited_with_before_and_after(database: Database) -> None:
     row = insert(database, environment={"PASSWORD": "hunter2"})
     update(database, row, retries=2, environment={"PASSWORD": "hunter3"})

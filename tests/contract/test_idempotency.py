@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 
 import pytest
 
-from dcron_common.db import idempotency, jobs
+from dcron_common.db import idempotency, jobs, users
 from dcron_common.db.connection import Database
-from dcron_common.db.idempotency import Claim, Outcome, claim, release, settle
+from dcron_common.db.idempotency import Claim, Kept, Outcome, claim, keep, release, settle
 from dcron_common.db.models import Idempotency
 from dcron_common.errors import Conflict
 from tests.contract.records import NOW, count_jobs, spec
@@ -21,7 +22,7 @@ def make(database: Database, claimed: Claim) -> jobs.JobRow:
     new = jobs.NewJob(spec(claimed.incarnation), "ann", {})
 
     def along(row: jobs.JobRow) -> None:
-        settle(claimed, row.id)
+        settle(claimed, Kept(job_id=row.id))
 
     return jobs.insert_job(database, new, NOW, "ann", along=along)
 
@@ -31,7 +32,7 @@ def test_a_key_is_claimed_then_in_hand_then_made(database: Database) -> None:
     assert claim(database, FIRST, NOW) == (Outcome.CLAIMED, None)  # the answer had been lost
     assert claim(database, SECOND, NOW) == (Outcome.IN_HAND, None)
     row = make(database, FIRST)
-    assert claim(database, SECOND, NOW) == (Outcome.MADE, row.id)
+    assert claim(database, SECOND, NOW) == (Outcome.MADE, Kept(row.id))
     other = Claim("ann", "k", "e" * 64, "C" * 26)
     assert claim(database, other, NOW) == (Outcome.ANOTHER, None)
     assert claim(database, Claim("bob", "k", "e" * 64, "D" * 26), NOW) == (Outcome.CLAIMED, None)
@@ -47,7 +48,7 @@ def test_a_key_that_is_released_can_be_claimed_one_that_is_settled_cannot(
     assert claim(database, SECOND, NOW) == (Outcome.CLAIMED, None)
     row = make(database, SECOND)
     release(database, SECOND)
-    assert claim(database, FIRST, NOW) == (Outcome.MADE, row.id)
+    assert claim(database, FIRST, NOW) == (Outcome.MADE, Kept(row.id))
 
 
 def test_a_job_whose_key_was_taken_over_is_undone(database: Database) -> None:
@@ -58,6 +59,46 @@ def test_a_job_whose_key_was_taken_over_is_undone(database: Database) -> None:
         make(database, FIRST)
     assert count_jobs(database) == 0
     assert make(database, SECOND).id > 0
+
+
+def test_what_was_answered_is_kept_with_the_key(database: Database) -> None:
+    claim(database, FIRST, NOW)
+    keep(database, FIRST, '{"a": "ä\U0001f600"}\n')
+    keep(database, FIRST, '{"a": "ä\U0001f600"}\n')  # the answer to the commit had been lost
+    release(database, FIRST)
+    kept = Kept(answer='{"a": "ä\U0001f600"}\n')
+    assert claim(database, SECOND, NOW) == (Outcome.MADE, kept)
+    with pytest.raises(Conflict):
+        keep(database, SECOND, "")
+
+
+def test_what_must_not_be_done_twice_is_in_doubt_once_its_time_is_over(database: Database) -> None:
+    once, again = replace(FIRST, repeatable=False), replace(SECOND, repeatable=False)
+    claim(database, once, NOW)
+    later = NOW + idempotency.IN_HAND + 1
+    assert claim(database, again, later) == (Outcome.IN_DOUBT, None)
+    keep(database, once, "late, but true")
+    assert claim(database, again, later) == (Outcome.MADE, Kept(answer="late, but true"))
+    assert claim(database, again, NOW + idempotency.KEPT + 1) == (Outcome.CLAIMED, None)
+    assert claim(database, SECOND, NOW + idempotency.KEPT + 1)[0] is Outcome.CLAIMED
+
+
+def test_a_user_whose_key_was_taken_over_is_undone(database: Database) -> None:
+    claim(database, FIRST, NOW)
+    assert claim(database, SECOND, NOW + idempotency.IN_HAND + 1)[0] is Outcome.CLAIMED
+
+    def make(claimed: Claim) -> None:
+        kept = Kept(answer="")
+        users.add_user(
+            *(database, "ann", users.Role.VIEWER, [], [], NOW, "root"),
+            along=lambda: settle(claimed, kept),
+        )
+
+    with pytest.raises(Conflict):
+        make(FIRST)
+    assert users.get_user(database, "ann") is None
+    make(SECOND)
+    assert claim(database, FIRST, NOW) == (Outcome.MADE, Kept(answer=""))
 
 
 def test_old_keys_go_a_few_at_a_time(database: Database, monkeypatch) -> None:

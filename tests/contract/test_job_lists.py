@@ -227,6 +227,17 @@ def test_a_deep_page_reads_no_more_than_the_first(full: Database, sort: Sort) ->
 
 
 @pytest.mark.parametrize("sort", SORTS, ids=str)
+@pytest.mark.parametrize("more", [{}, {"removed": False}, {"labels": (("tier", "tin"),)}], ids=str)
+def test_a_name_is_found_without_reading_other_jobs(full: Database, sort: Sort, more: Any) -> None:
+    row = jobs.get_job(full, 1000)
+    assert row is not None and row.name is not None
+    wanted, found = Wanted(name=row.name, **more), []
+    cost = reads(full, lambda: found.extend(walk(full, wanted, sort, 100)))
+    assert found == [1000]
+    assert cost < 20
+
+
+@pytest.mark.parametrize("sort", SORTS, ids=str)
 def test_a_rare_label_is_found_without_reading_the_jobs(full: Database, sort: Sort) -> None:
     wanted = Wanted(labels=(("rare", "yes"), ("tier", "tin")))
     found: list[int] = []

@@ -60,6 +60,37 @@ def test_who_loses_a_job_in_between_does_not_remove_it(api: Api, monkeypatch) ->
     assert api.get("/jobs/1").json["status"] == "scheduled"
 
 
+def dry(api: Api, **more: Any) -> Any:
+    return api.delete("/jobs/1?dry_run=true", **more)
+
+
+def test_a_removal_can_be_tried_and_does_nothing(api: Api) -> None:
+    api.post("/jobs", {**COMMAND, "name": "nightly"}, user="operator")
+    api.time[0] += 60
+    before, shown = api.stored(), api.get("/jobs/1").json
+    planned = dry(api, user="operator")
+    assert (planned.status, planned.json["status"], planned.headers["ETag"]) == (
+        *(200, "finished"),
+        '"1"',
+    )
+    assert api.stored() == before
+    assert api.get("/jobs/1").json == shown
+    assert planned.json == api.delete("/jobs/1", user="operator").json
+    again = dry(api, user="operator")
+    assert (again.status, again.json["revision"], again.headers["ETag"]) == (200, 2, '"2"')
+
+
+def test_a_removal_that_would_be_refused_is_refused_when_it_is_tried(api: Api) -> None:
+    api.post("/jobs", COMMAND)
+    assert dry(api, user="operator").status == 403
+    assert dry(api, user="viewer").status == 403
+    assert dry(api, headers={"HTTP_IF_MATCH": '"2"'}).status == 412
+    assert dry(api, headers={"HTTP_IF_MATCH": '"1"'}).status == 200
+    assert api.delete("/jobs/7?dry_run=true").status == 404
+    assert api.delete("/jobs/1?dry_run=yes").fields == ["dry_run"]
+    assert api.get("/jobs/1").json["status"] == "scheduled"
+
+
 def test_the_audit_keeps_the_job_as_it_was_before_its_removal(api: Api) -> None:
     api.post("/jobs", COMMAND)
     api.delete("/jobs/1")

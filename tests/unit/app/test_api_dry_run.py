@@ -49,6 +49,16 @@ def test_nothing_is_stored_announced_or_audited(there: Api, way: tuple[str, str]
     assert len(there.coordinator.children(paths.INBOX)) == 2
 
 
+@pytest.mark.parametrize(("way", "paused"), [("pause", True), ("resume", False)])
+def test_a_pause_can_be_tried(there: Api, way: str, paused: bool) -> None:
+    known = there.patch("/jobs/1", {"paused": not paused}).json["revision"]
+    before = there.stored()
+    answer = there.call("POST", f"/jobs/1/{way}?dry_run=true")
+    assert (answer.json["paused"], answer.json["revision"]) == (paused, known + 1)
+    assert answer.headers["ETag"] == f'"{known}"'
+    assert there.stored() == before
+
+
 def test_a_job_that_would_be_made_is_shown_without_an_id(there: Api) -> None:
     planned = call(there, WAYS[0], COMMAND)
     made = there.post("/jobs", COMMAND)

@@ -58,6 +58,14 @@ def several(api: Api) -> Api:
 
 FILTERS = [
     ("", "12345"),
+    ("name=a", "4"),
+    ("name=Nightly%20backup", "1"),
+    ("name=nightly%20backup", ""),
+    ("name=backup", ""),
+    ("name=zz", "5"),
+    ("name=zz&removed=false", ""),
+    ("name=cleanup&label=tier=gold", "2"),
+    ("name=cleanup&status=error", ""),
     ("status=error", "3"),
     ("status=finished", "5"),
     ("type=script", "4"),

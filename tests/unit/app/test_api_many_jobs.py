@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -10,11 +11,12 @@ import pytest
 from dcron_app.api import many_jobs
 from dcron_app.api.changing import Changing
 from dcron_common import paths
-from dcron_common.db.models import Audit, Job
+from dcron_common.db import editing
+from dcron_common.db.models import Audit, Job, Token, User
 from dcron_common.errors import DatabaseUnavailable
 from dcron_common.paths import Slot
 from dcron_common.protocol import Fence
-from tests.unit.app.api_client import COMMAND, Api
+from tests.unit.app.api_client import COMMAND, NOW, Api
 
 
 @pytest.fixture
@@ -76,6 +78,7 @@ def test_ids_that_cannot_be_changed_are_named_with_the_reason(several: Api) -> N
     assert (answer["changed"], answer["unchanged"]) == (["2"], [])
     reasons = {one["id"]: one["reason"] for one in answer["failed"]}
     assert list(reasons) == ["3", "5", "7"]
+    assert [one["status"] for one in answer["failed"]] == [403, 409, 404]
     assert "belongs to admin" in reasons["3"]
     assert "removed" in reasons["5"]
     assert "no job 7" in reasons["7"]
@@ -126,6 +129,7 @@ def test_with_zookeeper_away_the_rest_is_not_tried_and_named(several: Api) -> No
     several.ensemble.disconnect(several.coordinator)
     answer = several.post("/jobs/pause", {"all": True}).json
     assert [one["id"] for one in answer["failed"]] == ["1", "2", "3", "4"]
+    assert {one["status"] for one in answer["failed"]} == {503}
     assert "it is stored" in answer["failed"][2]["reason"]
     assert answer["failed"][3]["reason"].startswith("not tried")
     assert paused(several) == [1, 2, 3]
@@ -148,6 +152,75 @@ def test_one_job_that_fails_does_not_keep_the_others(several: Api, monkeypatch) 
     (failed,) = answer["failed"]
     assert failed["id"] == "2"
     assert "made up" not in failed["reason"]
+
+
+def test_many_can_be_tried_and_nothing_is_done(several: Api) -> None:
+    several.call("POST", "/jobs/2/pause")
+    before = several.stored()
+    answer = several.post("/jobs/pause?dry_run=true", {"ids": ["1", "2", "3"]}, user="operator")
+    assert (answer.json["changed"], answer.json["unchanged"]) == (["1"], ["2"])
+    assert [one["id"] for one in answer.json["failed"]] == ["3"]
+    assert several.stored() == before
+    assert paused(several) == [2]
+
+
+# What happens between the reading of a job and the writing
+
+
+def between(monkeypatch: Any, do: Callable[[], object], job_id: int) -> None:
+    """Have something done after this job was read, and before it is written."""
+    update, left = editing.update_job, [do]
+
+    def late(database: Any, before: Any, *arguments: Any) -> Any:
+        if before.id == job_id and left:
+            left.pop()()
+        return update(database, before, *arguments)
+
+    monkeypatch.setattr(editing, "update_job", late)
+
+
+def set_columns(api: Api, model: Any, condition: Any, **values: Any) -> Callable[[], object]:
+    query = model.update(values).where(condition)
+    return lambda: api.services.database.transaction(query.execute)
+
+
+def pause_gold(api: Api) -> Any:
+    return api.post("/jobs/pause", {"labels": {"tier": "gold"}}, user="operator").json
+
+
+def test_a_job_that_goes_to_another_owner_meanwhile_is_left_alone(several, monkeypatch) -> None:
+    taken = set_columns(several, Job, Job.id == 2, owner="admin", revision=2)
+    between(monkeypatch, taken, 2)
+    answer = pause_gold(several)
+    assert answer["changed"] == ["1"]
+    assert [(one["id"], one["status"]) for one in answer["failed"]] == [("2", 403)]
+    assert paused(several) == [1]
+
+
+def test_a_job_that_loses_its_label_meanwhile_is_left_alone(several: Api, monkeypatch) -> None:
+    body = json.dumps({"tier": "tin"})
+    between(monkeypatch, set_columns(several, Job, Job.id == 2, labels=body, revision=2), 2)
+    answer = pause_gold(several)
+    assert [(one["id"], one["status"]) for one in answer["failed"]] == [("2", 409)]
+    assert paused(several) == [1]
+
+
+@pytest.mark.parametrize(
+    ("model", "condition", "values", "status"),
+    [
+        (User, User.name == "operator", {"role": "viewer"}, 403),
+        (User, User.name == "operator", {"disabled": True}, 401),
+        (Token, Token.user == "operator", {"revoked_at": NOW}, 401),
+    ],
+)
+def test_who_loses_the_right_meanwhile_changes_no_further_job(
+    several: Api, monkeypatch, model: Any, condition: Any, values: Any, status: int
+) -> None:
+    between(monkeypatch, set_columns(several, model, condition, **values), 1)
+    answer = pause_gold(several)
+    assert answer["changed"] == ["1"]
+    assert [(one["id"], one["status"]) for one in answer["failed"]] == [("2", status)]
+    assert paused(several) == [1]
 
 
 def test_the_answer_begins_with_the_first_job(several: Api) -> None:

@@ -117,7 +117,10 @@ def test_what_moves_by_itself_is_passed_over(api: Api) -> None:
 
 @pytest.mark.parametrize(
     ("field", "value"),
-    [("id", "2"), ("id", 1), ("created_at", "2027-01-01T00:00:00Z"), ("sha256", "0" * 64)],
+    [
+        *[("id", "2"), ("id", 1), ("created_at", "2027-01-01T00:00:00Z"), ("sha256", "0" * 64)],
+        *[("revision", True), ("revision", "1"), ("revision", None), ("revision", 1.5)],
+    ],
 )
 def test_the_form_of_another_job_is_refused(api: Api, field: str, value: object) -> None:
     shown = api.post("/jobs", A_SCRIPT).json

@@ -146,6 +146,7 @@ RIGHTS = [
     of_token("DELETE", "", "scope", None, Scope.OPERATE),
     fixed("GET", "/audit", "admins"),
     fixed("GET", "/secrets", "everybody"),
+    of_secret("GET", "everybody"),
     new_secret("operators"),
     new_secret("admins", "for another owner", owner="somebody"),
     new_secret("admins", "for a team that one is not in", team="elsewhere"),
