@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from dcron_cli.client import Client, path
-from dcron_cli.errors import CliError, NotFound
+from dcron_cli.client import LONGEST, Client, path
+from dcron_cli.errors import CliError, NotFound, Refused
 
 
 def find_job(client: Client, called: str) -> dict[str, Any]:
@@ -19,17 +19,22 @@ def find_job(client: Client, called: str) -> dict[str, Any]:
     found = _named(client, called)
     if found is None:
         raise NotFound(
-            f"there is no job {called!a}, neither by id nor by name; see: dcron job list"
+            f"there is no job {called[:LONGEST]!a}, neither by id nor by name; see: dcron job list"
         )
     return found
 
 
 def _named(client: Client, name: str) -> dict[str, Any] | None:
-    params = {"q": name, "removed": "false"}
-    for one in client.listed("/jobs", params, None).items:
-        if one["name"] == name:
-            return one
-    return None
+    """The job that is called just so; None for what no job can be called, too."""
+    if not name or len(name) > LONGEST:
+        return None
+    try:
+        found = client.get("/jobs", {"name": name, "removed": "false"})
+    except Refused as error:
+        if "name" not in dict(error.fields):
+            raise
+        return None
+    return next((dict(one) for one in found if one["name"] == name), None)
 
 
 def etag(job: Mapping[str, Any]) -> dict[str, str]:

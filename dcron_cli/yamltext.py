@@ -60,6 +60,8 @@ def load_text(text: str, where: str) -> Any:
         raise Misused(f"{where}: is no YAML: {error}") from error
     except Misused as error:
         raise Misused(f"{where}: {error.message}") from error
+    except ValueError as error:  # of a number with thousands of digits
+        raise Misused(f"{where}: holds a number that is far too long") from error
     except RecursionError as error:
         raise Misused(f"{where}: is nested too deeply") from error
 

@@ -128,12 +128,13 @@ def run_now(
     """Run JOB now; ARGUMENTS take the place of its own: dcron job run backup -- --full."""
     from dcron_cli.following import ask_for_run
     from dcron_cli.lookup import find_job, title
+    from dcron_cli.wording import plain
 
     found = find_job(session.client, job)
     body = {"arguments": list(arguments)} if arguments else None
     asked = ask_for_run(session, found, body)
     for one in asked["failed"]:
-        note(f"{one['worker']} could not be asked: {one['reason']}")
+        note(f"{one['worker']} could not be asked: {plain(one['reason'])}")
     if wait:
         _wait(session, found["id"], asked, patience)
     elif session.as_json:

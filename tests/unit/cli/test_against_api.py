@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
 from tests.unit.app.api_client import COMMAND, Api
 from tests.unit.cli.cluster import Terminal
 
@@ -45,7 +47,7 @@ def test_every_field_that_options_give_is_taken(terminal: Terminal, tmp_path: Pa
 def test_what_the_api_refuses_names_the_option_s_field(terminal: Terminal) -> None:
     told = terminal("job", "add", "-s", "61 * * * *", "-c", "ls")
     assert told.exit_code == 1
-    assert "  schedule: minute:" in told.stderr
+    assert told.stderr.startswith("dcron: refused: --schedule\n  --schedule: minute:")
 
 
 def test_an_edit_in_between_is_noticed(terminal: Terminal, api: Api) -> None:
@@ -93,3 +95,41 @@ def test_a_job_that_nobody_has_yet_cannot_run_now(terminal: Terminal, api: Api) 
     told = terminal("job", "run", number)
     assert told.exit_code == 1
     assert "no worker" in told.stderr
+
+
+@pytest.mark.parametrize("name", ["nothing", "x" * 129, "x" * 5000, "a\tb", " ", ""])
+def test_a_job_of_a_name_that_is_not_there_or_cannot_be_is_not_found(
+    terminal: Terminal, name: str
+) -> None:
+    for command in ("show", "rm", "run", "pause"):
+        told = terminal("job", command, name)
+        assert told.exit_code == 4, told.output
+        assert "dcron job list" in told.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("worker", "show", "a b"), "there is no worker a b; see: dcron worker list"),
+        (("worker", "drain", "nowhere"), "there is no worker nowhere; see: dcron worker list"),
+        (("user", "show", "-x" * 90), "there is no user"),
+        (("token", "rm", "9" * 30, "--yes"), "; see: dcron token list"),
+        (("secret", "rm", "no-such", "--yes"), "there is no secret no-such; see: dcron secret"),
+    ],
+)
+def test_what_is_not_there_is_named_with_where_to_look(
+    terminal: Terminal, arguments: tuple[str, ...], told: str
+) -> None:
+    shown = terminal(*arguments[:2], *arguments[3:], "--", arguments[2])
+    assert shown.exit_code == 4, shown.output
+    assert told in shown.stderr
+    assert "/" not in shown.stderr.replace("docs/", "")
+
+
+def test_a_run_that_is_not_there_is_named_with_where_to_look(terminal: Terminal, api: Api) -> None:
+    number = api.post("/jobs", COMMAND).json["id"]
+    for command in ("show", "logs", "kill"):
+        for run in ("01MCC5RXRG2V2AXWJNEKD7QKCY", "x" * 200):
+            told = terminal("run", command, number, run)
+            assert told.exit_code == 4, told.output
+            assert f"job {number} has no run {run}; see: dcron run list {number}" in told.stderr

@@ -50,6 +50,7 @@ def test_only_what_people_expect_is_anything_but_a_text(text: str, value: Any) -
         ("a: \x1b", "jobs.yml: is no YAML"),
         ("a: 1\n---\nb: 2", "found another document"),
         ("[" * 5000, "nested too deeply"),
+        ("a: " + "9" * 5000, "jobs.yml: holds a number that is far too long"),
     ],
 )
 def test_what_is_wrong_is_named_with_its_line(text: str, told: str) -> None:
