@@ -3,10 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from dcron_cli.client import LONGEST, Client, path
 from dcron_cli.errors import CliError, NotFound, Refused
+from dcron_cli.output import instant
+
+# States of what has begun; of the others, none ever has an output.
+_BEGUN = ("running", "succeeded", "failed", "timed_out", "killed", "lost")
+_LOOKED_AT = 20  # runs
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A run that has an output. `instead`: what became of the newer minute that has none."""
+
+    run: dict[str, Any]
+    instead: str | None = None
 
 
 def find_job(client: Client, called: str) -> dict[str, Any]:
@@ -67,3 +81,38 @@ def running(client: Client, job: dict[str, Any]) -> dict[str, Any]:
         names = ", ".join(f"{one['id']} on {one['worker']}" for one in found)
         raise CliError(f"several runs of {title(job)} go on, name one of them: {names}")
     return dict(found[0])
+
+
+def written_run(client: Client, job: dict[str, Any], called: str | None) -> Written:
+    """The run of this id, None: the newest that has begun, since only such a run has an output.
+    NotFound says which minute was passed over, why, and where to look instead."""
+    newest = find_run(client, job, called)
+    if _has_begun(newest):
+        return Written(newest)
+    params = {"state": list(_BEGUN), "limit": _LOOKED_AT}
+    begun = client.get(path("jobs", job["id"], "runs"), params)
+    earlier = next((dict(one) for one in begun if _has_begun(one)), None)
+    why = _passed_over(newest)
+    if called is None and earlier is not None:
+        return Written(earlier, why)
+    if earlier is None:
+        raise NotFound(
+            f"{why}, and no run of {title(job)} has an output; see: dcron run list {job['id']}"
+        )
+    raise NotFound(
+        f"{why}: run {newest['id']} has no output; the newest that has one: "
+        f"dcron run logs {job['id']} {earlier['id']}"
+    )
+
+
+def _has_begun(run: Mapping[str, Any]) -> bool:
+    if run["state"] == "killed":
+        return run["started_at"] is not None  # else its wait was ended
+    return run["state"] in _BEGUN
+
+
+def _passed_over(run: Mapping[str, Any]) -> str:
+    """Such as `2027-01-15 08:00:00Z was missed: no worker was online`."""
+    state = str(run["state"]).replace("_", " ")
+    why = "" if run["reason"] is None else f": {run['reason']}"
+    return f"{instant(run['scheduled_at'])} was {state}{why}"
