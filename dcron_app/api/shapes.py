@@ -116,9 +116,10 @@ PlannedJobShape = create_model(
 
 
 class FailedJob(Shape):
-    """A job that could not be changed."""
+    """A job that could not be changed. `status`: of the answer to a request for it alone."""
 
     id: str
+    status: int
     reason: str
 
 

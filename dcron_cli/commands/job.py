@@ -1,4 +1,4 @@
-"""`dcron job`: list, show, run and remove jobs. What changes them is in job_change."""
+"""`dcron job`: list, show, run and remove jobs. What changes them: job_change, job_pause."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from typing import Any
 
 import click
 
-from dcron_cli.commands.job_change import add, edit, pause, resume
+from dcron_cli.commands.job_change import add, edit
+from dcron_cli.commands.job_pause import pause, resume
 from dcron_cli.errors import CliError
 from dcron_cli.output import Column, key, note, say, short, show_json, show_list, show_record
 from dcron_cli.params import (

@@ -1,4 +1,4 @@
-"""`dcron job add`, `edit`, `pause` and `resume`."""
+"""`dcron job add` and `edit`."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import click
 
 from dcron_cli.errors import CliError, Misused
 from dcron_cli.jobfields import WRITABLE, body_of, field_options
-from dcron_cli.output import note, say, show_json
-from dcron_cli.params import PAIR, confirm, job_argument, jobs_argument, yes_option
+from dcron_cli.output import say, show_json
+from dcron_cli.params import job_argument
 from dcron_cli.session import Session, json_option, pass_session, profile_option
 
 _DRY = {"dry_run": "true"}
@@ -117,64 +117,3 @@ def _edited(session: Session, found: dict[str, Any], dry_run: bool) -> dict[str,
         except (CliError, Misused) as error:
             error.show()
             click.confirm("edit it again?", abort=True, err=True)
-
-
-def _bulk_options(function: Any) -> Any:
-    for option in (
-        jobs_argument,
-        click.option("--label", "labels", type=PAIR, multiple=True, help="All with this label."),
-        click.option("--all", "everything", is_flag=True, help="Every job that you may change."),
-        yes_option,
-        json_option,
-        profile_option,
-    )[::-1]:
-        function = option(function)
-    return function
-
-
-@click.command()
-@_bulk_options
-@pass_session
-def pause(session: Session, /, **given: Any) -> None:
-    """Pause each JOB, all with a label, or all: nothing of them starts until they are resumed."""
-    _bulk(session, "pause", "paused", **given)
-
-
-@click.command()
-@_bulk_options
-@pass_session
-def resume(session: Session, /, **given: Any) -> None:
-    """Resume what was paused; it is due again from the next minute on."""
-    _bulk(session, "resume", "resumed", **given)
-
-
-def _bulk(
-    session: Session,
-    verb: str,
-    done: str,
-    jobs: tuple[str, ...],
-    labels: tuple[tuple[str, str], ...],
-    everything: bool,
-    yes: bool,
-) -> None:
-    from dcron_cli.lookup import find_job
-
-    if sum(map(bool, (jobs, labels, everything))) != 1:
-        raise Misused("name jobs, or give --label KEY=VALUE, or --all")
-    if everything:
-        confirm(f"{verb} all jobs?", yes)
-        body: dict[str, Any] = {"all": True}
-    elif labels:
-        body = {"labels": dict(labels)}
-    else:
-        body = {"ids": [find_job(session.client, one)["id"] for one in jobs]}
-    told = session.client.ask("POST", f"/jobs/{verb}", body).json
-    if session.as_json:
-        show_json(told)
-    else:
-        already = f", {len(told['unchanged'])} were already" if told["unchanged"] else ""
-        say(f"{done}: {', '.join(told['changed']) or 'none'}{already}")
-    for one in told["failed"]:
-        note(f"job {one['id']}: {one['reason']}")
-    if told["failed"]:
-        raise CliError(f"{len(told['failed'])} could not be {done}")

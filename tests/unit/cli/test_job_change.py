@@ -1,8 +1,7 @@
-"""`dcron job edit|pause|resume`."""
+"""`dcron job edit`."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from typing import Any
 
@@ -132,45 +131,3 @@ def test_an_editor_that_is_left_without_saving_changes_nothing(
     monkeypatch.setattr(click, "edit", Editor(lambda text: text))
     assert "is like that already" in terminal("job", "edit", "1").stdout
     assert len(script(terminal).asked) == 2
-
-
-DONE = {"changed": ["1", "2"], "unchanged": ["3"], "failed": []}
-
-
-@pytest.mark.parametrize(
-    ("options", "body"),
-    [
-        (["1", "backup"], {"ids": ["1", "2"]}),
-        (["--label", "a=1", "--label", "b=2"], {"labels": {"a": "1", "b": "2"}}),
-        (["--all", "--yes"], {"all": True}),
-    ],
-)
-@pytest.mark.parametrize("verb", ["pause", "resume"])
-def test_several_are_paused_and_resumed_at_a_time(
-    answering: Answering, verb: str, options: list[str], body: dict[str, Any]
-) -> None:
-    answers = {"GET /jobs/1": job(1), "GET /jobs": [job(2, name="backup")]}
-    terminal = answering({**answers, f"POST /jobs/{verb}": DONE})
-    told = terminal("job", verb, *options)
-    assert told.exit_code == 0, told.output
-    assert told.stdout.endswith("d: 1, 2, 1 were already\n")
-    assert script(terminal).asked[-1].body == body
-    assert json.loads(terminal("job", verb, *options, "--json").stdout) == DONE
-
-
-def test_all_are_paused_only_when_that_is_confirmed(answering: Answering) -> None:
-    terminal = answering({"POST /jobs/pause": DONE})
-    assert terminal("job", "pause", "--all", typed="n\n").exit_code == 1
-    assert script(terminal).asked == []
-
-
-@pytest.mark.parametrize("options", [[], ["1", "--all"], ["--all", "--label", "a=b"]])
-def test_which_jobs_has_to_be_said_in_one_way(answering: Answering, options: list[str]) -> None:
-    assert answering({})("job", "pause", *options).exit_code == 2
-
-
-def test_those_that_could_not_be_paused_are_named(answering: Answering) -> None:
-    some = {"changed": [], "unchanged": [], "failed": [{"id": "9", "reason": "not yours"}]}
-    told = answering({"POST /jobs/pause": some})("job", "pause", "--label", "a=b")
-    assert told.exit_code == 1
-    assert "job 9: not yours" in told.stderr
