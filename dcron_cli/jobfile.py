@@ -13,7 +13,7 @@ A field that is left out has its default. Failures are Misused and name file, jo
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -117,8 +117,3 @@ def as_written(job: Mapping[str, Any]) -> dict[str, Any]:
     return {
         name: job[name] for name in WRITABLE if name not in DEFAULTS or job[name] != DEFAULTS[name]
     }
-
-
-def carrying(jobs: Iterable[dict[str, Any]], labels: Mapping[str, str]) -> list[dict[str, Any]]:
-    """Those that carry all the labels."""
-    return [job for job in jobs if labels.items() <= job["labels"].items()]

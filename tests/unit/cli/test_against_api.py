@@ -133,3 +133,18 @@ def test_a_run_that_is_not_there_is_named_with_where_to_look(terminal: Terminal,
             told = terminal("run", command, number, run)
             assert told.exit_code == 4, told.output
             assert f"job {number} has no run {run}; see: dcron run list {number}" in told.stderr
+
+
+def test_another_s_jobs_do_not_hold_up_the_rest_of_a_file(
+    terminal: Terminal, api: Api, tmp_path: Path
+) -> None:
+    api.post("/jobs", {**COMMAND, "name": "hers"})
+    job = "{{name: {}, type: command, executable: ls, schedule: '@daily', run_as: dcron-job}}"
+    file = tmp_path / "jobs.yml"
+    file.write_text(f"jobs: [{job.format('hers')}, {job.format('mine')}]")
+    terminal.token = api.tokens["operator"]
+    told = terminal("apply", "-f", str(file), "--yes")
+    assert told.exit_code == 3, told.output
+    assert "  hers: job 1 belongs to admin" in told.stderr
+    assert [one["name"] for one in api.get("/jobs").json] == ["hers", "mine"]
+    assert api.get("/jobs/1").json["executable"] == "ls -la"
