@@ -94,9 +94,9 @@ def lines(steps: Sequence[Step]) -> Iterator[str]:
             yield f"      {step.reason}"
         for field, before, after in step.changes:
             if step.kind is Kind.CREATE:
-                yield f"      {field}: {_short(after)}"
+                yield f"      {field}: {shown(after)}"
             else:
-                yield f"      {field}: {_short(before)} -> {_short(after)}"
+                yield f"      {field}: {shown(before)} -> {shown(after)}"
     counted = Counter(step.kind for step in steps)
     yield ", ".join(f"{counted[kind]} to {kind.value}" for kind in list(Kind)[:3]) + (
         f", {counted[Kind.UNCHANGED]} unchanged"
@@ -113,6 +113,7 @@ _MARKS = {
 }
 
 
-def _short(value: Any) -> str:
+def shown(value: Any) -> str:
+    """A field's value in a line."""
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."

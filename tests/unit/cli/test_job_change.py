@@ -1,11 +1,10 @@
-"""`dcron job edit`."""
+"""`dcron job edit` by options."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
-import click
 import pytest
 
 from tests.unit.cli.cluster import Asked, Reply, Script, Terminal, job, problem
@@ -75,59 +74,3 @@ def test_a_job_that_somebody_else_changed_is_not_overwritten(answering: Answerin
 def test_a_dry_run_changes_nothing(answering: Answering) -> None:
     asked = edited(answering, "--retries", "2", "--dry-run")
     assert asked.query == {"dry_run": ["true"]}
-
-
-class Editor:
-    """What `click.edit` does: gets a text, gives the next of these back."""
-
-    def __init__(self, *changes: Callable[[str], str | None]) -> None:
-        self.changes = list(changes)
-        self.seen: list[str] = []
-
-    def __call__(self, text: str, **_more: Any) -> str | None:
-        self.seen.append(text)
-        return self.changes.pop(0)(text)
-
-
-def test_without_options_it_is_edited_as_yaml_and_only_what_differs_is_sent(
-    answering: Answering, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    editor = Editor(
-        lambda text: text.replace("retries: 0", "retries: 2").replace("timezone: UTC\n", "")
-    )
-    monkeypatch.setattr(click, "edit", editor)
-    assert edited(answering).body == {"retries": 2, "timezone": None}
-    assert "executable: ls -la" in editor.seen[0]
-    assert "revision" not in editor.seen[0]
-
-
-def test_what_is_refused_can_be_edited_again(
-    answering: Answering, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    editor = Editor(
-        lambda text: text.replace("retries: 0", "retries: many"),
-        lambda text: text.replace("retries: many", "retries: ["),
-        lambda text: text.replace("retries: [", "retries: 2"),
-    )
-    monkeypatch.setattr(click, "edit", editor)
-    answers = [problem(422, "refused", ("retries", "must be a number")), Reply(BEFORE)]
-    terminal = answering({"GET /jobs/1": BEFORE, "PATCH /jobs/1": answers})
-    told = terminal("job", "edit", "1", typed="y\ny\n")
-    assert told.exit_code == 0, told.output
-    assert "  retries: must be a number" in told.stderr
-    assert "job 1: line" in told.stderr
-    assert [one.body for one in script(terminal).sent("PATCH", "/jobs/1")] == [
-        {"retries": "many"},
-        {"retries": 2},
-    ]
-
-
-def test_an_editor_that_is_left_without_saving_changes_nothing(
-    answering: Answering, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(click, "edit", Editor(lambda text: None))
-    terminal = answering({"GET /jobs/1": BEFORE})
-    assert terminal("job", "edit", "1").exit_code == 1
-    monkeypatch.setattr(click, "edit", Editor(lambda text: text))
-    assert "is like that already" in terminal("job", "edit", "1").stdout
-    assert len(script(terminal).asked) == 2
