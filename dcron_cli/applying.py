@@ -48,17 +48,18 @@ def planned(
     steps: list[Step] = []
     refused: list[tuple[str, str]] = []
     meant: list[Wanted | dict[str, Any]] = [*wanted, *unwanted]
-    for one in counted("planning", meant):
-        there = by_name.get(one.name) if isinstance(one, Wanted) else one
-        name = one.name if isinstance(one, Wanted) else str(one["name"])
-        try:
-            steps.append(_tried(client, one, there))
-        except (LoggedOut, Unreachable):
-            raise
-        except NotAllowed as error:
-            steps.append(Step(Kind.FORBIDDEN, name, present=there, reason=error.message))
-        except CliError as error:
-            refused += _lines(name, error)
+    with counted("planning", meant) as each:
+        for one in each:
+            there = by_name.get(one.name) if isinstance(one, Wanted) else one
+            name = one.name if isinstance(one, Wanted) else str(one["name"])
+            try:
+                steps.append(_tried(client, one, there))
+            except (LoggedOut, Unreachable):
+                raise
+            except NotAllowed as error:
+                steps.append(Step(Kind.FORBIDDEN, name, present=there, reason=error.message))
+            except CliError as error:
+                refused += _lines(name, error)
     if refused:
         raise CliError("the cluster refuses this, and nothing was done", refused)
     return steps
@@ -81,14 +82,15 @@ def _lines(name: str, error: CliError) -> list[tuple[str, str]]:
 def carry_out(client: Client, steps: Sequence[Step]) -> list[Outcome]:
     """Do every step, whatever becomes of the others; the last is the one that made it stop."""
     done: list[Outcome] = []
-    for step in counted("applying", steps):
-        try:
-            _do(client, step)
-            done.append(Outcome(step))
-        except (LoggedOut, Unreachable) as error:
-            return [*done, Outcome(step, error)]
-        except CliError as error:
-            done.append(Outcome(step, error))
+    with counted("applying", steps) as each:
+        for step in each:
+            try:
+                _do(client, step)
+                done.append(Outcome(step))
+            except (LoggedOut, Unreachable) as error:
+                return [*done, Outcome(step, error)]
+            except CliError as error:
+                done.append(Outcome(step, error))
     return done
 
 

@@ -31,7 +31,7 @@ from dcron_cli.errors import (
     Refused,
     Unreachable,
 )
-from dcron_cli.progress import Upload
+from dcron_cli.progress import Advance, Upload, working
 from dcron_cli.wording import missing, plain
 from dcron_common.version import VERSION
 
@@ -154,15 +154,33 @@ class Client:
                 raise self._unreadable() from error
             return Answer(found.status_code, found.headers, value, _next(found))
 
+    def ask_about_many(self, path: str, body: Any, advance: Advance) -> Any:
+        """The JSON of an answer to a POST that is long in coming; it has a blank before it for each
+        that is done, of which `advance` is told."""
+        found = self._send("POST", path, json.dumps(body).encode(), None, None, stream=True)
+        data = b""
+        for piece in self._pieces(found):
+            if not data:
+                advance(len(piece) - len(piece.lstrip(b" ")))
+            data = (data + piece).lstrip(b" ")
+        try:
+            return json.loads(data)
+        except ValueError as error:
+            raise Unreachable(
+                "the answer broke off; do it again, what is done already stays as it is"
+            ) from error
+
     def listed(self, path: str, params: Params, most: int | None) -> Listed:
         """The first `most` elements of a list (None: all), from as many pages as it takes."""
         found: list[dict[str, Any]] = []
         size = PAGE if most is None else min(PAGE, most)
         answer = self.ask("GET", path, params={**params, "limit": size})
         found += answer.json
-        while answer.next is not None and (most is None or len(found) < most):
-            answer = self.ask("GET", answer.next)
-            found += answer.json
+        with working("reading", most) as advance:
+            while answer.next is not None and (most is None or len(found) < most):
+                advance(len(answer.json))
+                answer = self.ask("GET", answer.next)
+                found += answer.json
         more = answer.next is not None or (most is not None and len(found) > most)
         return Listed(found[:most], more)
 

@@ -11,6 +11,7 @@ import click
 from dcron_cli.errors import CliError, Misused, NotAllowed, NotFound, Unreachable, kind_of
 from dcron_cli.output import note, say, show_json
 from dcron_cli.params import PAIR, check_attended, confirm, jobs_argument, yes_option
+from dcron_cli.progress import counted, working
 from dcron_cli.session import Session, json_option, pass_session, profile_option
 
 if TYPE_CHECKING:
@@ -81,20 +82,23 @@ def _bulk(
 
     if sum(map(bool, (jobs, labels, everything))) != 1:
         raise Misused("name jobs, or give --label KEY=VALUE, or --all")
-    meant = None if jobs else _Meant(dict(labels))
-    if meant is None:
-        body: dict[str, Any] = {"ids": [find_job(session.client, one)["id"] for one in jobs]}
+    client, meant, count = session.client, _Meant(dict(labels)), None
+    if jobs:
+        with counted("looking", jobs) as each:
+            body: dict[str, Any] = {"ids": [find_job(client, one)["id"] for one in each]}
+        count = len(jobs)
     else:
         body = meant.body
         if not yes:
-            _ask(session.client, verb, meant)
-    told = session.client.ask("POST", f"/jobs/{verb}", body).json
-    if meant is not None and not any(told.values()):
-        raise _nothing_done(session.client, verb, meant)
+            count = _ask(client, verb, meant)
+    with working(verb, count) as advance:
+        told = client.ask_about_many(f"/jobs/{verb}", body, advance)
+    if not any(told.values()):
+        raise _nothing_done(client, verb, meant)
     _show(session, told, done)
 
 
-def _ask(client: Client, verb: str, meant: _Meant) -> None:
+def _ask(client: Client, verb: str, meant: _Meant) -> int:
     """Have it confirmed, by the number of jobs. NotFound where there is none."""
     check_attended(f"{verb} jobs{meant}")  # before so many are read
     count = len(meant.found(client, None))
@@ -102,6 +106,7 @@ def _ask(client: Client, verb: str, meant: _Meant) -> None:
         raise NotFound(f"there is no job{meant}; see: dcron job list")
     whose = "it, if you may change it" if count == 1 else "those of them that you may change"
     confirm(f"there are {count} jobs{meant}: {verb} {whose}?", False)
+    return count
 
 
 def _nothing_done(client: Client, verb: str, meant: _Meant) -> CliError:
