@@ -8,7 +8,7 @@ Without an answer, or without a good token, nothing more is tried.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -59,9 +59,10 @@ def planned(
             except NotAllowed as error:
                 steps.append(Step(Kind.FORBIDDEN, name, present=there, reason=error.message))
             except CliError as error:
-                refused += _lines(name, error)
+                where = one.where if isinstance(one, Wanted) else None
+                refused += _lines(name, error, where)
     if refused:
-        raise CliError("the cluster refuses this, and nothing was done", refused)
+        raise CliError("the cluster refuses this file, and nothing was done", refused)
     return steps
 
 
@@ -75,8 +76,12 @@ def _tried(client: Client, one: Wanted | dict[str, Any], there: dict[str, Any] |
     return Step(Kind.REMOVE, str(one["name"]), None, one)
 
 
-def _lines(name: str, error: CliError) -> list[tuple[str, str]]:
-    return [(f"{name}: {field}", why) for field, why in error.fields] or [(name, error.message)]
+def _lines(
+    name: str, error: CliError, where: Callable[[str], str] | None = None
+) -> list[tuple[str, str]]:
+    """The fields of an error as the file has them; `where`: the place of a key in it."""
+    at = where or (lambda key: f"{name}: {key}" if key else name)
+    return [(at(field), why) for field, why in error.fields] or [(at(""), error.message)]
 
 
 def carry_out(client: Client, steps: Sequence[Step]) -> list[Outcome]:

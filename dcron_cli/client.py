@@ -275,7 +275,8 @@ class Client:
             return self._unreadable()
         if status == 404:
             detail = missing(path) or detail
-        return _KINDS.get(status, CliError)(detail, _telling(detail, fields))
+        kind = _KINDS.get(status, CliError)
+        return kind(detail, _telling(detail, fields), of_request=True)
 
     def _logged_out(self, detail: str) -> CliError:
         target = self._target

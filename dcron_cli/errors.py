@@ -26,13 +26,17 @@ from dcron_common.errors import DcronError
 
 
 class CliError(click.ClickException, DcronError):
-    """It failed. `fields`: pairs of a field of the request and what is wrong with it."""
+    """It failed. `fields`: pairs of what is wrong and why; `of_request`: they are called as the
+    API calls them."""
 
     exit_code = 1
 
-    def __init__(self, message: str, fields: Sequence[tuple[str, str]] = ()) -> None:
+    def __init__(
+        self, message: str, fields: Sequence[tuple[str, str]] = (), *, of_request: bool = False
+    ) -> None:
         super().__init__(message)
         self.fields = tuple(fields)
+        self.of_request = of_request
 
     def saying(self, message: str, fields: Sequence[tuple[str, str]] = ()) -> CliError:
         """The same failure in other words."""

@@ -39,6 +39,16 @@ _SAME: tuple[tuple[str, str], ...] = (
     ),
     (r"this method is not for this path; use .*", _UNKNOWN),
     (r"there is nothing here; see docs/api.md for the paths", _UNKNOWN),
+    (
+        r"a token is needed: send the header Authorization: .*",
+        "a token is needed, and what was sent is none",
+    ),
+    (
+        r"is not BASE64 \(.*\); write the output of: base64 -w0 FILE",
+        "is not the text of a file (BASE64); in a file of jobs write file: PATH instead",
+    ),
+    (r"a script or binary needs its file as BASE64", "a script or binary needs a file that is not"),
+    (r"the server could not read this request", "the cluster could not read what was sent"),
     (r"`to`", "--to"),
     (r"\{id\}", "JOB"),
     (r"\{run_id\}", "RUN"),
@@ -89,7 +99,7 @@ def missing(path: str) -> str | None:
 
 def spoken(error: CliError, context: click.Context) -> CliError:
     """The error with the options of the command in place of the fields of its request."""
-    if not error.fields:
+    if not error.of_request:
         return error
     named = [(_option(field, context), message) for field, message in error.fields]
     message = error.message
@@ -107,7 +117,7 @@ def _option(field: str, context: click.Context) -> str:
     found = _FIELD.fullmatch(field)
     if field == "body":
         return "what was given"
-    if found is None or ": " in field:  # a key of a file, and whose
+    if found is None:
         return field
     name, rest = found["name"], found["rest"]
     names = (name, *OPTIONS_OF.get(name, ()), *_MORE.get(name, ()))

@@ -156,6 +156,15 @@ def test_what_is_not_allowed_does_not_hold_up_the_rest(dcron: Terminal, kept: Ke
     assert kept.writes() == [("POST", "backup")]
 
 
+def test_a_job_that_is_called_like_an_option_keeps_its_name(
+    dcron: Terminal, kept: KeptJobs
+) -> None:
+    kept.jobs["7"] = job(7, name="labels", labels={"app": "web"})
+    kept.foreign = {"7"}
+    told = dcron(*apply(dcron, "--prune", "--label", "app=web", "--yes"))
+    assert "  labels: job 7 belongs to bob" in told.stderr
+
+
 def test_what_is_not_allowed_any_more_does_not_hold_up_the_rest(
     dcron: Terminal, kept: KeptJobs
 ) -> None:
@@ -270,9 +279,9 @@ def test_all_that_the_cluster_refuses_is_told_before_anything_is_done(
     told = dcron(*apply(dcron, "--yes"))
     assert told.exit_code == 1
     assert told.stderr.splitlines() == [
-        "dcron: the cluster refuses this, and nothing was done",
-        "  hello: schedule: has 1 of the five fields",
-        "  backup: schedule: has 1 of the five fields",
+        "dcron: the cluster refuses this file, and nothing was done",
+        "  line 6: hello: schedule: has 1 of the five fields",
+        "  line 11: backup: schedule: has 1 of the five fields",
     ]
     assert kept.writes() == []
 
@@ -285,6 +294,7 @@ def test_all_that_the_cluster_refuses_is_told_before_anything_is_done(
         ("jobs: [3]", "jobs[1]: must be fields"),
         ("jobs: [{schedule: x}]", "jobs[1]: needs a name"),
         ("jobs: [{name: x}, {name: x}]", "x stands there twice"),
+        ("jobs:\n- name: x\n  retries: 2\n  id: 3", "jobs.yml: line 4: x: id: is no field"),
         ("jobs: [{name: x, id: 3}]", "x: id: is no field of a job's file"),
         ("jobs: [{name: x, file: y, executable: z}]", "no executable: beside it"),
         ("jobs: [{name: x, file: y, type: command}]", "must be script or binary"),
