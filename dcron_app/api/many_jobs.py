@@ -88,22 +88,22 @@ class ManyJobs:
 
     def _answer(self, ids: Iterator[str], change: Change) -> Iterator[bytes]:
         done: dict[str, list[Any]] = {"changed": [], "unchanged": [], "failed": []}
-        misses, reason, status = 0, "", 0
+        misses, reason = 0, ""
         for job_id in ids:
             if misses < MISSES:
                 try:
                     changed = self._changing.change(job_id, change).anything
                 except DcronError as error:
                     problem = problem_of(error)
-                    reason, status = problem.detail, problem.status
-                    misses = misses + 1 if status == 503 else 0
-                    done["failed"].append({"id": job_id, "status": status, "reason": reason})
+                    reason = problem.detail
+                    misses = misses + 1 if problem.status == 503 else 0
+                    done["failed"].append({"id": job_id, "reason": reason})
                 else:
                     misses = 0
                     done["changed" if changed else "unchanged"].append(job_id)
             else:
                 why = _NOT_TRIED.format(reason=reason)
-                done["failed"].append({"id": job_id, "status": status, "reason": why})
+                done["failed"].append({"id": job_id, "reason": why})
             yield b" "
         counts = " ".join(f"{name}={len(those)}" for name, those in done.items())
         log.info("jobs paused=%s user=%s %s", change.body["paused"], change.user.name, counts)

@@ -116,10 +116,9 @@ PlannedJobShape = create_model(
 
 
 class FailedJob(Shape):
-    """A job that could not be changed. `status`: of the answer to a request for it alone."""
+    """A job that could not be changed."""
 
     id: str
-    status: int
     reason: str
 
 

@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from dcron_cli.errors import CliError, Misused, NotAllowed, NotFound, Unreachable, kind_of
+from dcron_cli.errors import (
+    CliError,
+    LoggedOut,
+    Misused,
+    NotAllowed,
+    NotFound,
+    Unreachable,
+    kind_of,
+)
 from dcron_cli.output import note, say, show_json
 from dcron_cli.params import PAIR, check_attended, confirm, jobs_argument, yes_option
 from dcron_cli.progress import counted, working
@@ -17,7 +25,7 @@ from dcron_cli.session import Session, json_option, pass_session, profile_option
 if TYPE_CHECKING:
     from dcron_cli.client import Client
 
-_KINDS = {403: NotAllowed, 404: NotFound, 503: Unreachable}
+_KINDS = {401: LoggedOut, 403: NotAllowed, 404: NotFound, 503: Unreachable}
 
 
 def _bulk_options(function: Any) -> Any:
@@ -129,5 +137,5 @@ def _show(session: Session, told: dict[str, Any], done: str) -> None:
     for one in told["failed"]:
         note(f"job {one['id']}: {plain(one['reason'])}")
     if told["failed"]:
-        kind = kind_of(_KINDS.get(one["status"], CliError) for one in told["failed"])
+        kind = kind_of(_KINDS.get(one.get("status"), CliError) for one in told["failed"])
         raise kind(f"{len(told['failed'])} could not be {done}")

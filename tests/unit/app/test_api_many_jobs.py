@@ -74,7 +74,6 @@ def test_ids_that_cannot_be_changed_are_named_with_the_reason(several: Api) -> N
     body = {"ids": ["2", "3", "5", "7", "2"]}
     answer = several.post("/jobs/pause", body, user="operator").json
     assert (answer["changed"], answer["unchanged"]) == (["2"], [])
-    assert [one["status"] for one in answer["failed"]] == [403, 409, 404]
     reasons = {one["id"]: one["reason"] for one in answer["failed"]}
     assert list(reasons) == ["3", "5", "7"]
     assert "belongs to admin" in reasons["3"]

@@ -93,7 +93,7 @@ def test_which_jobs_has_to_be_said_in_one_way(answering: Answering, options: lis
 
 
 @pytest.mark.parametrize(
-    ("statuses", "code"), [([403], 3), ([403, 403], 3), ([404], 4), ([503], 5), ([403, 409], 1)]
+    ("statuses", "code"), [([403], 3), ([401, 403], 3), ([404], 4), ([503], 5), ([403, 409], 1)]
 )
 def test_those_that_could_not_be_paused_are_named_and_have_their_exit_code(
     answering: Answering, statuses: list[int], code: int
@@ -119,7 +119,7 @@ def test_what_is_all_others_is_not_allowed(terminal: Terminal, api: Api) -> None
     number = api.post("/jobs", {**COMMAND, "labels": {"a": "b"}}).json["id"]
     for user in ("operator", "viewer"):
         terminal.token = api.tokens[user]
-        for options in ([number], ["--label", "a=b", "--yes"], ["--all", "--yes"]):
+        for options in (["--label", "a=b", "--yes"], ["--all", "--yes"]):
             told = terminal("job", "pause", *options)
             assert told.exit_code == 3, told.output
     assert json.loads(terminal("job", "show", number, "--json").stdout)["paused"] is False
