@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import json
+import os
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
+from dcron_cli.params import is_attended
 from tests.unit.app.api_client import COMMAND, Api
 from tests.unit.cli.cluster import Reply, Script, Terminal, job
 
@@ -123,3 +126,15 @@ def test_what_is_all_others_is_not_allowed(terminal: Terminal, api: Api) -> None
             told = terminal("job", "pause", *options)
             assert told.exit_code == 3, told.output
     assert json.loads(terminal("job", "show", number, "--json").stdout)["paused"] is False
+
+
+def test_only_who_types_on_a_terminal_is_there_to_be_asked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO("y\n"))
+    assert not is_attended()
+    controller, terminal = os.openpty()
+    with os.fdopen(terminal) as typed:
+        monkeypatch.setattr("sys.stdin", typed)
+        assert is_attended()
+    os.close(controller)
