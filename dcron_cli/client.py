@@ -21,14 +21,33 @@ from urllib3.connection import HTTPConnection
 from urllib3.exceptions import HTTPError
 
 from dcron_cli.config import LOGIN, Target, is_loopback
-from dcron_cli.errors import CliError, NotAllowed, NotFound, Unreachable
-from dcron_cli.progress import Upload
+from dcron_cli.errors import (
+    CliError,
+    LoggedOut,
+    Misused,
+    NotAllowed,
+    NotFound,
+    Outdated,
+    Refused,
+    Unreachable,
+)
+from dcron_cli.progress import Advance, Upload, working
+from dcron_cli.wording import missing, plain
 from dcron_common.version import VERSION
 
 Params = Mapping[str, Any]
 PAGE = 1000  # the most that a page may have
 _CONNECT, _READ = 5.0, 60.0  # seconds; a database that fails over may take 30
 _PIECE = 65_536
+LONGEST = 255  # characters of a name; nothing is called by more
+_LONG = 2000  # characters of an address, from which on servers may refuse it for that
+_KINDS: Mapping[int, type[CliError]] = {
+    **dict.fromkeys((400, 408, 413, 422), Refused),
+    401: LoggedOut,
+    403: NotAllowed,
+    404: NotFound,
+    412: Outdated,
+}
 
 
 class _Bearer(AuthBase):
@@ -83,8 +102,17 @@ class Listed:
 
 
 def path(*parts: str) -> str:
-    """`path("jobs", "1", "runs")` is `/jobs/1/runs`, each part quoted."""
+    """`path("jobs", "1", "runs")` is `/jobs/1/runs`, each part quoted. NotFound for a part that
+    nothing can be called: one of dots would lead elsewhere."""
+    for part in parts:
+        if part in ("", ".", "..") or len(part) > LONGEST or not _is_text(part):
+            raise NotFound(f"nothing is called {part[:LONGEST]!a}")
     return "".join(f"/{quote(part, safe='')}" for part in parts)
+
+
+def _is_text(part: str) -> bool:
+    """Whether it is no bytes of an argument that are no UTF-8."""
+    return not any("\ud800" <= char <= "\udfff" for char in part)
 
 
 class Client:
@@ -123,8 +151,24 @@ class Client:
             try:
                 value = found.json() if found.content else None
             except requests.RequestException as error:
-                raise self._unreadable(found.status_code) from error
+                raise self._unreadable() from error
             return Answer(found.status_code, found.headers, value, _next(found))
+
+    def ask_about_many(self, path: str, body: Any, advance: Advance) -> Any:
+        """The JSON of an answer to a POST that is long in coming; it has a blank before it for each
+        that is done, of which `advance` is told."""
+        found = self._send("POST", path, json.dumps(body).encode(), None, None, stream=True)
+        data = b""
+        for piece in self._pieces(found):
+            if not data:
+                advance(len(piece) - len(piece.lstrip(b" ")))
+            data = (data + piece).lstrip(b" ")
+        try:
+            return json.loads(data)
+        except ValueError as error:
+            raise Unreachable(
+                "the answer broke off; do it again, what is done already stays as it is"
+            ) from error
 
     def listed(self, path: str, params: Params, most: int | None) -> Listed:
         """The first `most` elements of a list (None: all), from as many pages as it takes."""
@@ -132,9 +176,11 @@ class Client:
         size = PAGE if most is None else min(PAGE, most)
         answer = self.ask("GET", path, params={**params, "limit": size})
         found += answer.json
-        while answer.next is not None and (most is None or len(found) < most):
-            answer = self.ask("GET", answer.next)
-            found += answer.json
+        with working("reading", most) as advance:
+            while answer.next is not None and (most is None or len(found) < most):
+                advance(len(answer.json))
+                answer = self.ask("GET", answer.next)
+                found += answer.json
         more = answer.next is not None or (most is not None and len(found) > most)
         return Listed(found[:most], more)
 
@@ -184,10 +230,12 @@ class Client:
             )
         except requests.RequestException as error:
             raise self._unreachable(error) from error
+        except UnicodeError as error:
+            raise Misused("what is given holds bytes that are no UTF-8; write it again") from error
         if found.ok and not found.is_redirect:
             return found
         with closing(found):
-            raise self._problem(found)
+            raise self._problem(found, path)
 
     def _unreachable(self, error: requests.RequestException) -> CliError:
         url, where = self._target.url, self._target.where
@@ -200,34 +248,43 @@ class Client:
             return Unreachable(f"{url} did not answer in time; try again")
         return Unreachable(f"{url} cannot be reached ({where}): is the address right, is dcron up?")
 
-    def _unreadable(self, status: int) -> CliError:
+    def _unreadable(self) -> CliError:
         return CliError(
-            f"{self._target.url} answered {status} with what is no JSON; is it a dcron API?"
+            f"{self._target.url} ({self._target.where}) does not answer as dcron does; is it the "
+            "address of a cluster?"
         )
 
-    def _problem(self, found: requests.Response) -> CliError:
+    def _problem(self, found: requests.Response, path: str) -> CliError:
         """What an answer that is no success means."""
         status = found.status_code
         if found.is_redirect:
             return CliError(f"{self._target.url} answers from elsewhere; give that address instead")
         try:
             told = found.json()
-            detail = str(told["detail"])
-            fields = [(str(one["field"]), str(one["message"])) for one in told["errors"]]
+            detail = plain(str(told["detail"]))
+            fields = [(str(one["field"]), plain(str(one["message"]))) for one in told["errors"]]
         except (requests.RequestException, ValueError, KeyError, TypeError):
-            told, detail, fields = None, found.reason or "", []
-        if status == 401 and self._target.where == LOGIN and told is not None:
-            return NotAllowed(detail)
-        if status == 401 and self._target.token is None:
-            return NotAllowed(f"no token for {self._target.url}: dcron login, or set DCRON_TOKEN")
-        if status == 401 and told is not None:
-            return NotAllowed(f"{detail} ({self._target.where}); log in again: dcron login")
+            told, detail, fields = None, "", []
+        if status == 401:
+            return self._logged_out(detail)
         if status in (502, 503, 504) or (status == 429 and told is not None):
             return _later(status, detail, found.headers.get("Retry-After"))
         if told is None:
-            return self._unreadable(status)
-        kind = {403: NotAllowed, 404: NotFound}.get(status, CliError)
-        return kind(detail, _telling(detail, fields))
+            if len(found.request.url or "") > _LONG:
+                return Misused("what is given is longer than any name or text that can be found")
+            return self._unreadable()
+        if status == 404:
+            detail = missing(path) or detail
+        kind = _KINDS.get(status, CliError)
+        return kind(detail, _telling(detail, fields), of_request=True)
+
+    def _logged_out(self, detail: str) -> CliError:
+        target = self._target
+        if target.where == LOGIN and detail:
+            return LoggedOut(detail)
+        if target.token is None:
+            return LoggedOut(f"no token for {target.url}: dcron login, or set DCRON_TOKEN")
+        return LoggedOut(f"{detail} ({target.where}); log in again: dcron login")
 
 
 def _later(status: int, detail: str, after: str | None) -> CliError:

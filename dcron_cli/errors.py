@@ -1,8 +1,11 @@
 """What a command ends with when it cannot be done; each kind has its exit code.
 
-CliError                1  failed: refused, in conflict, or a run that failed
+CliError                1  failed: in conflict, or a run that failed
+├── Refused             1  the cluster has looked at what was given, and takes it not
+├── Outdated            1  somebody else has changed it since it was read
 ├── Misused             2  an argument, a file of the user's or a profile is wrong
-├── NotAllowed          3  no good token, or no right to that
+├── NotAllowed          3  no right to that
+│   └── LoggedOut       3  no good token
 ├── NotFound            4  there is nothing of that name
 └── Unreachable         5  no answer, or one that says: not now
 
@@ -13,7 +16,7 @@ visible, since part of it may be what a server or another user wrote.
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import IO, Any
 
 import click
@@ -23,17 +26,25 @@ from dcron_common.errors import DcronError
 
 
 class CliError(click.ClickException, DcronError):
-    """It failed. `fields`: pairs of a field of the request and what is wrong with it."""
+    """It failed. `fields`: pairs of what is wrong and why; `of_request`: they are called as the
+    API calls them."""
 
     exit_code = 1
 
-    def __init__(self, message: str, fields: Sequence[tuple[str, str]] = ()) -> None:
+    def __init__(
+        self, message: str, fields: Sequence[tuple[str, str]] = (), *, of_request: bool = False
+    ) -> None:
         super().__init__(message)
         self.fields = tuple(fields)
+        self.of_request = of_request
+
+    def saying(self, message: str, fields: Sequence[tuple[str, str]] = ()) -> CliError:
+        """The same failure in other words."""
+        return type(self)(message, fields)
 
     def within(self, what: str, then: str = "") -> CliError:
         """The same, said of a part: `what: message then`."""
-        return type(self)(f"{what}: {self.message}{then}", self.fields)
+        return self.saying(f"{what}: {self.message}{then}", self.fields)
 
     def lines(self) -> list[str]:
         """The message, and a line for each field."""
@@ -48,6 +59,14 @@ class CliError(click.ClickException, DcronError):
             click.echo(line, file=file or sys.stderr)
 
 
+class Refused(CliError):
+    """The cluster does not take what was given; nothing was done."""
+
+
+class Outdated(CliError):
+    """Somebody else has changed it since it was read; nothing was done."""
+
+
 class Misused(CliError):
     """An argument, a file of the user's own or a profile is wrong."""
 
@@ -55,9 +74,13 @@ class Misused(CliError):
 
 
 class NotAllowed(CliError):
-    """The token is not good, or its user has no right to that."""
+    """The user has no right to that."""
 
     exit_code = 3
+
+
+class LoggedOut(NotAllowed):
+    """There is no token, or it is not good: nothing else will be allowed either."""
 
 
 class NotFound(CliError):
@@ -70,3 +93,17 @@ class Unreachable(CliError):
     """No answer came, or the cluster says that it cannot do it now."""
 
     exit_code = 5
+
+
+def kind_of(kinds: Iterable[type[CliError]]) -> type[CliError]:
+    """What a command ends with that could not do several things: with their exit code where it is
+    one and the same, else with 1."""
+    codes = {kind.exit_code for kind in kinds}
+    return next(
+        (
+            kind
+            for kind in (NotAllowed, NotFound, Unreachable, Misused)
+            if codes == {kind.exit_code}
+        ),
+        CliError,
+    )

@@ -33,6 +33,11 @@ def show_output(session: Session, run: dict[str, Any], *, follow: bool, raw: boo
     """What the run wrote; `follow`: until it ends."""
     where = path("jobs", run["job_id"], "runs", run["id"], "output")
     params = {"follow": "true"} if follow else None
+    if not follow and run["state"] == "running":
+        raise CliError(
+            f"run {run['id']} goes on; to read what it writes: "
+            f"dcron run logs {run['job_id']} {run['id']} --follow"
+        )
     headers, pieces = session.client.stream(where, params, patient=follow)
     if headers.get("Dcron-Output") == "tail":
         note("(only the end of this output was kept)")

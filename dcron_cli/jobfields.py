@@ -44,6 +44,15 @@ _LIMITS = {
     "output": "output_bytes",
 }
 
+# A field's options, the other way round; of what is nested, its place as messages write it.
+OPTIONS_OF: Mapping[str, tuple[str, ...]] = {
+    **{field: (option,) for option, field in {**_PLAIN, **_LISTS, **_MAPS}.items()},
+    **{f"limits.{field}": (option,) for option, field in _LIMITS.items()},
+    "placement.labels": ("worker_label",),
+    "placement.on": ("on",),
+    "executable": ("command", "script", "binary"),
+}
+
 WRITABLE = (
     *("name", "type", "executable", "schedule", "timezone", "filename", "arguments"),
     *("labels", "owner", "team", "environment", "working_directory", "secrets", "run_as"),

@@ -13,15 +13,16 @@ A field that is left out has its default. Failures are Misused and name file, jo
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from dcron_cli.errors import Misused
 from dcron_cli.jobfields import WRITABLE, encoded, read_file
 from dcron_cli.terminal import visible
-from dcron_cli.yamltext import load_text
+from dcron_cli.yamltext import Lined, load_text
 
 # What the API fills in where a job says nothing. A default that the cluster decides (time zone,
 # OS user, owner) is not here: such fields are always written.
@@ -49,11 +50,22 @@ DEFAULTS: dict[str, Any] = {
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """A job as the file has it. `file`: its content, where the file names one."""
+    """A job as the file has it. `file`: its content, where the file names one; `lines`: where its
+    keys stand, `line` where it begins."""
 
     name: str
     fields: Mapping[str, Any]
     file: bytes | None = None
+    line: int = 1
+    lines: Mapping[str, int] = field(default_factory=dict)
+
+    def where(self, key: str) -> str:
+        """Such as `line 7: backup: schedule`, of a key as the API names it."""
+        top = re.split(r"[.\[]", key, maxsplit=1)[0]
+        if top in ("executable", "filename") and top not in self.lines:
+            top = "file"
+        said = f": {key}" if key else ""
+        return f"line {self.lines.get(top, self.line)}: {self.name}{said}"
 
     def body(self, present: Mapping[str, Any] | None) -> dict[str, Any]:
         """The body that makes it so. A file that the job `present` has already is not sent again:
@@ -88,28 +100,35 @@ def read_jobs(path: Path) -> list[Wanted]:
 
 
 def _wanted(path: Path, number: int, value: Any) -> Wanted:
-    if not isinstance(value, dict):
+    if not isinstance(value, Lined):
         raise Misused(f"{path}: jobs[{number}]: must be fields such as name: and schedule:")
     name = value.get("name")
     if not isinstance(name, str) or not name:
-        raise Misused(f"{path}: jobs[{number}]: needs a name: by it the job is found again")
-    where = f"{path}: {visible(name)}"
+        at = f"{path}: line {value.line}: jobs[{number}]"
+        raise Misused(f"{at}: needs a name: by it the job is found again")
     fields = {key: one for key, one in value.items() if key != "file"}
+    found = Wanted(name, fields, None, value.line, value.lines)
     for key in fields:
         if key not in WRITABLE:
-            raise Misused(f"{where}: {visible(key)}: is no field of a job's file; take it out")
-    if "file" not in value:
-        return Wanted(name, fields)
-    file = value["file"]
-    if not isinstance(file, str) or "executable" in fields:
-        raise Misused(f"{where}: file: give a path, and no executable: beside it")
-    if fields.get("type") not in ("script", "binary"):
-        raise Misused(f"{where}: type: must be script or binary where file: is given")
+            raise _wrong(path, found, key, "is no field of a job's file; take it out")
+    return found if "file" not in value else _with_file(path, found, value["file"])
+
+
+def _with_file(path: Path, job: Wanted, file: Any) -> Wanted:
+    """The job with the content of its file."""
+    if not isinstance(file, str) or "executable" in job.fields:
+        raise _wrong(path, job, "file", "give a path, and no executable: beside it")
+    if job.fields.get("type") not in ("script", "binary"):
+        raise _wrong(path, job, "type", "must be script or binary where file: is given")
     content = path.parent / file
     if not content.resolve().is_relative_to(path.parent.resolve()):
-        raise Misused(f"{where}: file: must lie beside the file that names it, or below")
-    fields.setdefault("filename", content.name)
-    return Wanted(name, fields, read_file(content))
+        raise _wrong(path, job, "file", "must lie beside the file that names it, or below")
+    fields = {"filename": content.name, **job.fields}
+    return replace(job, fields=fields, file=read_file(content))
+
+
+def _wrong(path: Path, job: Wanted, key: str, why: str) -> Misused:
+    return Misused(f"{path}: {job.where(key)}: {why}")
 
 
 def as_written(job: Mapping[str, Any]) -> dict[str, Any]:
@@ -117,8 +136,3 @@ def as_written(job: Mapping[str, Any]) -> dict[str, Any]:
     return {
         name: job[name] for name in WRITABLE if name not in DEFAULTS or job[name] != DEFAULTS[name]
     }
-
-
-def carrying(jobs: Iterable[dict[str, Any]], labels: Mapping[str, str]) -> list[dict[str, Any]]:
-    """Those that carry all the labels."""
-    return [job for job in jobs if labels.items() <= job["labels"].items()]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from dcron_cli.output import Column, instant, key, table, text
+from dcron_cli.wording import plain
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -76,7 +77,7 @@ def drawn(found: Overview, at: str, trouble: str | None = None) -> RenderableTyp
     if trouble is not None:
         parts.append(text(trouble, "red"))
     for problem in found.cluster["problems"]:
-        parts.append(text(f"! {problem['what']}: {problem['remedy']}", "yellow"))
+        parts.append(text(f"! {problem['what']}: {plain(problem['remedy'])}", "yellow"))
     for title, rows, columns in (
         ("workers", found.workers, _WORKERS),
         ("running", found.running, _RUNS),

@@ -106,10 +106,22 @@ limit_option = click.option(
 )
 
 
+def is_attended() -> bool:
+    """Whether somebody is there to answer; what else stands on stdin is not for us."""
+    return sys.stdin.isatty()
+
+
+def check_attended(what: str) -> None:
+    """Misused, with the remedy, where nobody is there to confirm that."""
+    if not is_attended():
+        raise Misused(f"{what}: nobody is here to confirm it; say so by --yes")
+
+
 def confirm(question: str, yes: bool) -> None:
-    """Go on only if the user says so. CliError otherwise, and where nobody is there to say it."""
+    """Go on only if the user says so. CliError otherwise; Misused where nobody is there to."""
     if yes:
         return
+    check_attended(question.rstrip("?"))
     try:
         click.confirm(visible(question), abort=True, err=True)
     except click.Abort as error:

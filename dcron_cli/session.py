@@ -9,20 +9,23 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cached_property
-from typing import TYPE_CHECKING
+from functools import cached_property, wraps
+from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 
 import click
 
 from dcron_cli import profiles
 from dcron_cli.config import Environment, Target, read_environment
-from dcron_cli.errors import Misused
+from dcron_cli.errors import CliError, Misused
 from dcron_common.clock import SYSTEM, Clock
 
 if TYPE_CHECKING:
     import requests
 
     from dcron_cli.client import Client
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 @dataclass
@@ -93,4 +96,20 @@ profile_option = click.option(
     is_eager=True,  # what completes names asks the right cluster
     help="The cluster to talk to, by the name it was given at login.",
 )
-pass_session = click.make_pass_decorator(Session, ensure=True)
+_given_session = click.make_pass_decorator(Session, ensure=True)
+
+
+def pass_session(command: Callable[Concatenate[Session, P], R]) -> Callable[P, R]:
+    """Give a command its session; what the cluster refuses is said of the command's options."""
+    given = _given_session(command)
+
+    @wraps(command)
+    def spoken(*arguments: P.args, **more: P.kwargs) -> R:
+        try:
+            return given(*arguments, **more)
+        except CliError as error:
+            from dcron_cli import wording
+
+            raise wording.spoken(error, click.get_current_context()) from error
+
+    return spoken

@@ -18,6 +18,15 @@ from dcron_cli.terminal import unicode_escaped
 _HINT = "; quote what begins with * or @, such as schedule: '*/5 * * * *'"
 
 
+class Lined(dict[str, Any]):
+    """A mapping that knows where it stood. `lines`: of each key, from 1."""
+
+    def __init__(self, line: int) -> None:
+        super().__init__()
+        self.line = line
+        self.lines: dict[str, int] = {}
+
+
 class _Loader(yaml.SafeLoader):
     """Without the implicit types that surprise."""
 
@@ -31,16 +40,18 @@ _Loader.add_implicit_resolver(
 _Loader.add_implicit_resolver("tag:yaml.org,2002:null", re.compile(r"(~|null|)\Z"), ["~", "n", ""])
 
 
-def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict[str, Any]:
-    found: dict[str, Any] = {}
+def _mapping(loader: _Loader, node: yaml.MappingNode) -> Lined:
+    found = Lined(node.start_mark.line + 1)
     for key_node, value_node in node.value:
         key = loader.construct_object(key_node, deep=True)
-        at = f"line {key_node.start_mark.line + 1}"
+        line = key_node.start_mark.line + 1
+        at = f"line {line}"
         if not isinstance(key, str):
             raise Misused(f"{at}: {key!a} is no key; write a name in letters")
         if key in found:
             raise Misused(f"{at}: {key} stands there twice; write it once")
         found[key] = loader.construct_object(value_node, deep=True)
+        found.lines[key] = line
     return found
 
 
@@ -48,7 +59,7 @@ _Loader.add_constructor("tag:yaml.org,2002:map", _mapping)
 
 
 def load_text(text: str, where: str) -> Any:
-    """The one document of `text`; `where` names it in messages."""
+    """The one document of `text`, its mappings Lined; `where` names it in messages."""
     try:
         return yaml.load(text, _Loader)  # noqa: S506 - a SafeLoader
     except yaml.MarkedYAMLError as error:
@@ -60,6 +71,8 @@ def load_text(text: str, where: str) -> Any:
         raise Misused(f"{where}: is no YAML: {error}") from error
     except Misused as error:
         raise Misused(f"{where}: {error.message}") from error
+    except ValueError as error:  # of a number with thousands of digits
+        raise Misused(f"{where}: holds a number that is far too long") from error
     except RecursionError as error:
         raise Misused(f"{where}: is nested too deeply") from error
 
@@ -86,6 +99,7 @@ def _string(dumper: _Dumper, text: str) -> yaml.ScalarNode:
 
 
 _Dumper.add_representer(str, _string)
+_Dumper.add_representer(Lined, yaml.SafeDumper.represent_dict)
 
 
 def dump_text(value: Any) -> str:

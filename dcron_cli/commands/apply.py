@@ -1,28 +1,23 @@
 """`dcron apply`: jobs as a YAML file says. Plan, confirm, apply.
 
-The cluster says itself what each job would become (a dry run), so that defaults and refusals are
-its own. Each step is bound to the job as it was planned: what somebody changed, made or removed in
-between is noticed, and nothing of it is overwritten.
+Each step is bound to the job as it was planned: what somebody changed, made or removed in between
+is noticed, and nothing of it is overwritten.
 """
 
 from __future__ import annotations
 
-import secrets
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from dcron_cli.errors import CliError, Misused, NotAllowed, Unreachable
-from dcron_cli.output import say, show_json
+from dcron_cli.errors import Misused
+from dcron_cli.output import note, say, show_json
 from dcron_cli.params import PAIR, confirm, yes_option
-from dcron_cli.progress import counted
 from dcron_cli.session import Session, json_option, pass_session, profile_option
 
 if TYPE_CHECKING:
-    from dcron_cli.client import Client
-    from dcron_cli.jobfile import Wanted
+    from dcron_cli.applying import Outcome
     from dcron_cli.plan import Step
 
 
@@ -36,8 +31,14 @@ if TYPE_CHECKING:
     metavar="FILE",
     help="YAML: jobs:, a list; docs/cli.md has an example.",
 )
-@click.option("--prune", is_flag=True, help="Remove jobs that carry --label and are not in FILE.")
-@click.option("--label", "labels", type=PAIR, multiple=True, help="For --prune; may be repeated.")
+@click.option(
+    "--prune",
+    is_flag=True,
+    help="Remove jobs that are not in FILE; give --label, or all are meant.",
+)
+@click.option(
+    "--label", "labels", type=PAIR, multiple=True, help="Prune only jobs with it; repeat."
+)
 @yes_option
 @click.option("--dry-run", is_flag=True, help="Show the plan, and do nothing.")
 @json_option
@@ -52,79 +53,52 @@ def apply(
     yes: bool,
     dry_run: bool,
 ) -> None:
-    """Make jobs as FILE says, found again by their names; jobs it does not name are left alone."""
-    from dcron_cli import plan
+    """Make jobs as FILE says, found again by their names; jobs it does not name are left alone.
+
+    With --json and without --yes: the plan, and nothing is done. What you may not change does not
+    hold up the rest; it ends with 3 then, or with 1 if something else failed, too.
+    """
+    from dcron_cli import applying, plan
     from dcron_cli.jobfile import read_jobs
 
-    if prune != bool(labels):
-        raise Misused("--prune and --label KEY=VALUE go together: only labelled jobs are removed")
+    if labels and not prune:
+        raise Misused("--label says which jobs --prune may remove; give --prune, too")
     wanted = read_jobs(source)
     present = session.client.listed("/jobs", {"removed": "false"}, None).items
-    steps = planned(session.client, wanted, present)
-    if prune:
-        steps += plan.removals(present, dict(labels), wanted)
+    unwanted = plan.prunable(present, dict(labels), wanted) if prune else []
+    steps = applying.planned(session.client, wanted, present, unwanted)
     todo = plan.pending(steps)
     if not session.as_json:
         for line in plan.lines(steps):
             say(line)
-    if todo and not dry_run:
-        confirm(f"do these {len(todo)}?", yes)
-        carry_out(session.client, todo)
-    if session.as_json:
-        show_json({"applied": not dry_run, "steps": [step.json() for step in steps]})
-    elif todo and not dry_run:
-        say(f"done: {len(todo)}")
+    done: list[Outcome] = []
+    if todo and not dry_run and (yes or not session.as_json):
+        _confirm(todo, anything=prune and not labels, yes=yes)
+        done = applying.carry_out(session.client, todo)
+    _show(session, steps, done)
+    failure = applying.verdict(steps, todo, done)
+    if failure is not None:
+        raise failure
 
 
-def planned(client: Client, wanted: Sequence[Wanted], present: Sequence[Any]) -> list[Step]:
-    """A step for each wanted job. CliError names every job that is refused."""
-    from dcron_cli.plan import compared
-
-    by_name = {job["name"]: job for job in present if job["name"] is not None}
-    steps: list[Step] = []
-    refused: list[tuple[str, str]] = []
-    for one in counted("planning", wanted):
-        there = by_name.get(one.name)
-        body = one.body(there)
-        params = {"name": one.name, "dry_run": "true"}
-        try:
-            after = client.ask("PUT", "/jobs", body, params=params).json
-        except (NotAllowed, Unreachable):
-            raise
-        except CliError as error:
-            refused += [(f"{one.name}: {field}", why) for field, why in error.fields] or [
-                (one.name, error.message)
-            ]
-        else:
-            steps.append(compared(one, body, there, after))
-    if refused:
-        raise CliError("the cluster refuses this file, and nothing was done", refused)
-    return steps
-
-
-def carry_out(client: Client, steps: Sequence[Step]) -> None:
-    """Do every step. CliError says how far it came."""
-    for number, step in enumerate(counted("applying", steps)):
-        try:
-            _do(client, step)
-        except CliError as error:
-            then = f" ({number} of {len(steps)} were done; look at what has changed, apply again)"
-            raise error.within(step.name, then) from error
-
-
-def _do(client: Client, step: Step) -> None:
-    from dcron_cli.client import path
-    from dcron_cli.lookup import etag
+def _confirm(todo: list[Step], *, anything: bool, yes: bool) -> None:
+    """`anything`: no label says what may be removed."""
     from dcron_cli.plan import Kind
 
-    if step.kind is Kind.CREATE:
-        # Not an upsert: a job that somebody made by this name in between is a conflict.
-        once = {"Idempotency-Key": secrets.token_hex(16)}
-        client.ask("POST", "/jobs", step.body, headers=once, repeatable=True)
+    gone = sum(step.kind is Kind.REMOVE for step in todo)
+    if anything and gone:
+        note(
+            f"without --label every job with a name that FILE does not have is removed, whoever "
+            f"made it: {gone} jobs"
+        )
+    confirm(f"do these {len(todo)}{f', {gone} of them removals' if gone else ''}?", yes)
+
+
+def _show(session: Session, steps: list[Step], done: list[Outcome]) -> None:
+    if not session.as_json:
+        if done:
+            say(f"done: {sum(one.error is None for one in done)}")
         return
-    assert step.present is not None  # noqa: S101 - for the types: only new jobs have none
-    match = etag(step.present)
-    if step.kind is Kind.REMOVE:
-        client.ask("DELETE", path("jobs", step.present["id"]), headers=match)
-    else:
-        client.ask("PUT", "/jobs", step.body, params={"name": step.name}, headers=match)
+    by_step: dict[int, Any] = {id(one.step): one.json() for one in done}
+    shown = [by_step.get(id(step), step.json()) for step in steps]
+    show_json({"applied": bool(done), "steps": shown})

@@ -10,6 +10,7 @@ import click
 from dcron_cli.output import Column, instant, key, note, show_list
 from dcron_cli.params import limit_option
 from dcron_cli.session import Session, json_option, pass_session, profile_option
+from dcron_common.auditing import ACTIONS, OBJECT_TYPES
 
 
 def changes(before: dict[str, Any] | None, after: dict[str, Any] | None) -> str:
@@ -37,8 +38,8 @@ COLUMNS = [
 
 @click.command()
 @click.option("--user")
-@click.option("--action", help="Such as create, change, run, kill, remove.")
-@click.option("--type", "kind", help="Of the object, such as job, worker, user, token.")
+@click.option("--action", type=click.Choice(ACTIONS), help="What was done.")
+@click.option("--type", "kind", type=click.Choice(OBJECT_TYPES), help="To what.")
 @click.option("--id", "number", help="Of the object.")
 @click.option("--from", "since", metavar="TIME", help="ISO 8601 with an offset.")
 @click.option("--to", "until", metavar="TIME")

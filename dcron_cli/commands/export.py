@@ -65,20 +65,20 @@ def _write_files(
     from dcron_cli.client import path
 
     folder = output.with_suffix(".files")
-    for job, fields in counted("fetching", list(zip(jobs, written, strict=True))):
-        if job["sha256"] is None:
-            continue
-        _, pieces = client.stream(path("jobs", job["id"], "executable"))
-        target = folder / safe_name(f"{job['id']}-{job['filename'] or job['type']}")
-        try:
-            folder.mkdir(exist_ok=True)
-        except OSError as error:
-            raise Misused(f"{folder}: cannot be made: {error.strerror}") from error
-        _write(target, b"".join(pieces))
-        del fields["executable"]
-        fields["file"] = str(target.relative_to(output.parent))
-        # Else it would be called after the file that is written here.
-        fields["filename"] = job["filename"]
+    with_file = [(job, fields) for job, fields in zip(jobs, written, strict=True) if job["sha256"]]
+    with counted("fetching", with_file) as each:
+        for job, fields in each:
+            _, pieces = client.stream(path("jobs", job["id"], "executable"))
+            target = folder / safe_name(f"{job['id']}-{job['filename'] or job['type']}")
+            try:
+                folder.mkdir(exist_ok=True)
+            except OSError as error:
+                raise Misused(f"{folder}: cannot be made: {error.strerror}") from error
+            _write(target, b"".join(pieces))
+            del fields["executable"]
+            fields["file"] = str(target.relative_to(output.parent))
+            # Else it would be called after the file that is written here.
+            fields["filename"] = job["filename"]
 
 
 def safe_name(name: str) -> str:

@@ -1,4 +1,4 @@
-"""`dcron job`: list, show, run and remove jobs. What changes them is in job_change."""
+"""`dcron job`: list, show, run and remove jobs. What changes them: job_change, job_pause."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from typing import Any
 
 import click
 
-from dcron_cli.commands.job_change import add, edit, pause, resume
+from dcron_cli.commands.job_change import add, edit
+from dcron_cli.commands.job_pause import pause, resume
 from dcron_cli.errors import CliError
 from dcron_cli.output import Column, key, note, say, short, show_json, show_list, show_record
 from dcron_cli.params import (
@@ -128,12 +129,13 @@ def run_now(
     """Run JOB now; ARGUMENTS take the place of its own: dcron job run backup -- --full."""
     from dcron_cli.following import ask_for_run
     from dcron_cli.lookup import find_job, title
+    from dcron_cli.wording import plain
 
     found = find_job(session.client, job)
     body = {"arguments": list(arguments)} if arguments else None
     asked = ask_for_run(session, found, body)
     for one in asked["failed"]:
-        note(f"{one['worker']} could not be asked: {one['reason']}")
+        note(f"{one['worker']} could not be asked: {plain(one['reason'])}")
     if wait:
         _wait(session, found["id"], asked, patience)
     elif session.as_json:

@@ -1,4 +1,4 @@
-"""`dcron job add`, `edit`, `pause` and `resume`."""
+"""`dcron job add` and `edit`."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import Any
 
 import click
 
-from dcron_cli.errors import CliError, Misused
+from dcron_cli.errors import Misused
 from dcron_cli.jobfields import WRITABLE, body_of, field_options
-from dcron_cli.output import note, say, show_json
-from dcron_cli.params import PAIR, confirm, job_argument, jobs_argument, yes_option
+from dcron_cli.output import say, show_json
+from dcron_cli.params import job_argument
 from dcron_cli.session import Session, json_option, pass_session, profile_option
 
 _DRY = {"dry_run": "true"}
@@ -68,13 +68,19 @@ def edit(
     """Change JOB by options; without any, in $EDITOR as YAML.
 
     --label, --env and --worker-label are added to those it has; --argument and --secret take the
-    place of all. A change that somebody else made meanwhile is not overwritten.
+    place of all. A change that somebody else made meanwhile is not overwritten; in the editor you
+    go on on top of it.
     """
+    from dcron_cli.editing import edited
     from dcron_cli.lookup import find_job, title
 
     found = find_job(session.client, job)
     body = {**body_of(given, found), **dict.fromkeys(unset)}
-    changed = _patch(session, found, body, dry_run) if body else _edited(session, found, dry_run)
+    if body:
+        changed = _patch(session, found, body, dry_run)
+    else:
+        client = session.client
+        found, changed = edited(client, found, lambda at, new: _patch(session, at, new, dry_run))
     if session.as_json:
         show_json(changed)
     elif dry_run:
@@ -94,87 +100,3 @@ def _patch(
     params = _DRY if dry_run else None
     where = path("jobs", found["id"])
     return dict(session.client.ask("PATCH", where, body, params=params, headers=etag(found)).json)
-
-
-def _edited(session: Session, found: dict[str, Any], dry_run: bool) -> dict[str, Any]:
-    """Have it edited until it is taken or given up."""
-    from dcron_cli.yamltext import dump_text, load_text
-
-    before = {name: found[name] for name in WRITABLE}
-    text = f"# job {found['id']}: what you change is changed when you leave\n{dump_text(before)}"
-    while True:
-        left = click.edit(text, extension=".yml")
-        if left is None:
-            raise click.Abort
-        text = left
-        try:
-            after = load_text(text, f"job {found['id']}")
-            if not isinstance(after, dict):
-                raise Misused("the text holds no fields")
-            body = {name: value for name, value in after.items() if before.get(name) != value}
-            body |= {name: None for name in before if name not in after}
-            return _patch(session, found, body, dry_run) if body else found
-        except (CliError, Misused) as error:
-            error.show()
-            click.confirm("edit it again?", abort=True, err=True)
-
-
-def _bulk_options(function: Any) -> Any:
-    for option in (
-        jobs_argument,
-        click.option("--label", "labels", type=PAIR, multiple=True, help="All with this label."),
-        click.option("--all", "everything", is_flag=True, help="Every job that you may change."),
-        yes_option,
-        json_option,
-        profile_option,
-    )[::-1]:
-        function = option(function)
-    return function
-
-
-@click.command()
-@_bulk_options
-@pass_session
-def pause(session: Session, /, **given: Any) -> None:
-    """Pause each JOB, all with a label, or all: nothing of them starts until they are resumed."""
-    _bulk(session, "pause", "paused", **given)
-
-
-@click.command()
-@_bulk_options
-@pass_session
-def resume(session: Session, /, **given: Any) -> None:
-    """Resume what was paused; it is due again from the next minute on."""
-    _bulk(session, "resume", "resumed", **given)
-
-
-def _bulk(
-    session: Session,
-    verb: str,
-    done: str,
-    jobs: tuple[str, ...],
-    labels: tuple[tuple[str, str], ...],
-    everything: bool,
-    yes: bool,
-) -> None:
-    from dcron_cli.lookup import find_job
-
-    if sum(map(bool, (jobs, labels, everything))) != 1:
-        raise Misused("name jobs, or give --label KEY=VALUE, or --all")
-    if everything:
-        confirm(f"{verb} all jobs?", yes)
-        body: dict[str, Any] = {"all": True}
-    elif labels:
-        body = {"labels": dict(labels)}
-    else:
-        body = {"ids": [find_job(session.client, one)["id"] for one in jobs]}
-    told = session.client.ask("POST", f"/jobs/{verb}", body).json
-    if session.as_json:
-        show_json(told)
-    else:
-        already = f", {len(told['unchanged'])} were already" if told["unchanged"] else ""
-        say(f"{done}: {', '.join(told['changed']) or 'none'}{already}")
-    for one in told["failed"]:
-        note(f"job {one['id']}: {one['reason']}")
-    if told["failed"]:
-        raise CliError(f"{len(told['failed'])} could not be {done}")

@@ -6,7 +6,17 @@ from typing import Any
 
 import click
 
-from dcron_cli.output import Column, key, note, say, short, show_json, show_list, show_record
+from dcron_cli.output import (
+    Column,
+    instant,
+    key,
+    note,
+    say,
+    short,
+    show_json,
+    show_list,
+    show_record,
+)
 from dcron_cli.params import confirm, job_argument, limit_option, yes_option
 from dcron_cli.session import Session, json_option, pass_session, profile_option
 
@@ -94,16 +104,22 @@ def show(session: Session, /, job: str, run_id: str | None) -> None:
 @profile_option
 @pass_session
 def logs(session: Session, /, job: str, run_id: str | None, follow: bool, raw: bool) -> None:
-    """What a run wrote.
+    """What a run wrote: RUN, else the newest that has begun.
 
     All but lines and tabs is made visible, since a job's output could steer your terminal; --raw
     passes it on as it is, for a file or a program.
     """
     from dcron_cli.following import show_output
-    from dcron_cli.lookup import find_job, find_run
+    from dcron_cli.lookup import find_job, written_run
 
-    found = find_run(session.client, find_job(session.client, job), run_id)
-    show_output(session, found, follow=follow, raw=raw)
+    found = written_run(session.client, find_job(session.client, job), run_id)
+    if found.instead is not None:
+        note(f"({found.instead}; this is run {found.run['id']}, {_when(found.run)})")
+    show_output(session, found.run, follow=follow, raw=raw)
+
+
+def _when(run: Any) -> str:
+    return f"{run['state'].replace('_', ' ')}, due at {instant(run['scheduled_at'])}"
 
 
 @run.command()

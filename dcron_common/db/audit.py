@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from dcron_common.auditing import Action, ObjectType
 from dcron_common.db.connection import Database
 from dcron_common.db.models import Audit
 
@@ -69,7 +70,7 @@ def _row(
 
 
 def note(
-    database: Database, at: float, user: str, action: str, job_id: int, after: dict[str, Any]
+    database: Database, at: float, user: str, action: Action, job_id: int, after: dict[str, Any]
 ) -> None:
     """Write what somebody asks for that changes no row, in a transaction of its own. It may be
     written twice where the connection is lost in the commit."""
@@ -81,8 +82,8 @@ def note(
 def add(
     at: float,
     user: str,
-    action: str,
-    object_type: str,
+    action: Action,
+    object_type: ObjectType,
     object_id: str,
     *,
     before: dict[str, Any] | None = None,

@@ -12,6 +12,7 @@ from typing import Any
 
 from peewee import IntegrityError
 
+from dcron_common.auditing import Action
 from dcron_common.db import audit, job_secrets
 from dcron_common.db.connection import Database
 from dcron_common.db.models import Secret
@@ -82,7 +83,8 @@ def put_secret(
             found = _rows((Secret.name == new.name) & (Secret.version == new.version))
             return found[0] if found else None
         made = _rows(Secret.name == new.name)[0]
-        action, old = ("update", _audited(before)) if before else ("create", None)
+        action: Action = "update" if before else "create"
+        old = _audited(before) if before else None
         audit.add(now, actor, action, "secret", new.name, before=old, after=_audited(made))
         return made
 

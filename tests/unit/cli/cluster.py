@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 from urllib.parse import parse_qs, unquote, urlsplit
 from wsgiref.util import setup_testing_defaults
 
@@ -152,7 +153,7 @@ class Wsgi(_Adapter):
 
 @dataclass
 class Terminal:
-    """`terminal("job", "list")`: what comes of it."""
+    """`terminal("job", "list")`: what comes of it. Whoever types a text is there to be asked."""
 
     adapter: BaseAdapter
     folder: Path
@@ -172,7 +173,9 @@ class Terminal:
             "DCRON_TOKEN": self.token,
             "DCRON_CA": None,
         }
-        return CliRunner().invoke(cli, arguments, input=typed, env=environment, obj=session)
+        attended = patch("dcron_cli.params.is_attended", lambda: isinstance(typed, str))
+        with attended:
+            return CliRunner().invoke(cli, arguments, input=typed, env=environment, obj=session)
 
 
 def job(number: int = 1, **fields: Any) -> dict[str, Any]:

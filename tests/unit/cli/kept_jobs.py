@@ -17,6 +17,7 @@ class KeptJobs(Script):
         super().__init__({})
         self.jobs = {one["id"]: one for one in jobs}
         self.files: dict[str, bytes] = {}
+        self.foreign: set[str] = set()  # ids of jobs that only others may change
         self.before: list[Any] = []  # what somebody else does before the next write
 
     def _reply(self, asked: Asked) -> Reply:
@@ -29,7 +30,7 @@ class KeptJobs(Script):
         if asked.path.endswith("/executable"):
             return Reply(self.files[self.jobs[number]["sha256"]])
         if asked.method == "DELETE":
-            return self._remove(asked, number)
+            return self._remove(asked, number, dry)
         return Reply(self.jobs[number]) if number in self.jobs else problem(404, "no job")
 
     def _get(self, asked: Asked, _dry: bool) -> Reply:
@@ -46,6 +47,8 @@ class KeptJobs(Script):
 
     def _put(self, asked: Asked, dry: bool) -> Reply:
         found = self._named(asked.query["name"][0])
+        if found is not None and found["id"] in self.foreign:
+            return self._not_yours(found["id"])
         if found is None and "If-Match" in asked.headers:
             return problem(412, "there is no job of this name")
         made = self._made(found, asked.body)
@@ -81,11 +84,17 @@ class KeptJobs(Script):
         self.files[digest] = data
         return {**made, "executable": f"s3://dcron/{digest}-new", "sha256": digest}
 
-    def _remove(self, asked: Asked, number: str) -> Reply:
+    def _remove(self, asked: Asked, number: str, dry: bool) -> Reply:
         found = self.jobs[number]
+        if number in self.foreign:
+            return self._not_yours(number)
         if asked.headers["If-Match"] != f'"{found["revision"]}"':
             return problem(412, "the job is at another revision by now")
-        return Reply(self.jobs.pop(number))
+        return Reply(found if dry else self.jobs.pop(number))
+
+    @staticmethod
+    def _not_yours(number: str) -> Reply:
+        return problem(403, f"job {number} belongs to bob")
 
     def writes(self) -> list[tuple[str, str]]:
         """What was asked to be changed."""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.cli.cluster import Terminal, job
+from tests.unit.cli.cluster import Asked, Reply, Terminal, job, problem
 from tests.unit.cli.kept_jobs import KeptJobs
 
 FILE = """
@@ -106,20 +106,134 @@ def test_what_is_not_confirmed_is_not_done(dcron: Terminal, kept: KeptJobs) -> N
     assert kept.writes() == []
 
 
-def test_only_jobs_that_carry_the_label_are_pruned(dcron: Terminal, kept: KeptJobs) -> None:
+def test_only_named_jobs_that_carry_the_label_are_pruned(dcron: Terminal, kept: KeptJobs) -> None:
     told = dcron(*apply(dcron, "--prune", "--label", "app=web", "--yes"))
+    assert told.exit_code == 0, told.output
     assert "- remove    old" in told.stdout
-    assert "- remove    job 4" in told.stdout
-    assert {one["name"] for one in kept.jobs.values()} == {"hello", "foreign", "backup"}
+    assert {one["name"] for one in kept.jobs.values()} == {"hello", "foreign", "backup", None}
+    assert "without --label" not in told.stderr
 
 
-@pytest.mark.parametrize("options", [["--prune"], ["--label", "app=web"]])
-def test_nothing_is_pruned_without_a_label(
-    dcron: Terminal, kept: KeptJobs, options: list[str]
+def test_a_removal_is_planned_by_the_cluster_at_the_revision_that_was_read(
+    dcron: Terminal, kept: KeptJobs
 ) -> None:
-    told = dcron(*apply(dcron, *options, "--yes"))
-    assert told.exit_code == 2
+    dcron(*apply(dcron, "--prune", "--label", "app=web", "--dry-run"))
+    assert kept.writes() == []
+    (tried,) = kept.sent("DELETE", "/jobs/2")
+    assert tried.query == {"dry_run": ["true"]}
+    assert tried.headers["If-Match"] == '"3"'
+
+
+def test_pruning_without_a_label_says_that_all_are_meant(dcron: Terminal, kept: KeptJobs) -> None:
+    told = dcron(*apply(dcron, "--prune"), typed="n\n")
+    assert told.exit_code == 1
+    assert "whoever made it: 2 jobs" in told.stderr
+    assert "do these 4, 2 of them removals?" in told.stderr
+    assert kept.writes() == []
+    assert dcron(*apply(dcron, "--prune")).exit_code == 2  # nobody can be asked
+    assert kept.writes() == []
+    told = dcron(*apply(dcron, "--prune", "--yes"))
+    assert told.exit_code == 0, told.output
+    assert "whoever made it: 2 jobs" in told.stderr
+    assert {one["name"] for one in kept.jobs.values()} == {"hello", "backup", None}
+
+
+def test_a_label_without_prune_is_a_usage_error(dcron: Terminal, kept: KeptJobs) -> None:
+    assert dcron(*apply(dcron, "--label", "app=web", "--yes")).exit_code == 2
     assert kept.asked == []
+
+
+def test_what_is_not_allowed_does_not_hold_up_the_rest(dcron: Terminal, kept: KeptJobs) -> None:
+    kept.foreign = {"1", "2"}
+    told = dcron(*apply(dcron, "--prune", "--label", "app=web", "--yes"))
+    assert told.exit_code == 3
+    assert told.stdout.splitlines()[:2] == ["! forbidden hello", "      job 1 belongs to bob"]
+    assert "1 to create, 0 to change, 0 to remove, 0 unchanged, 2 forbidden" in told.stdout
+    assert told.stderr.splitlines() == [
+        "dcron: you may not do these; the plan says why",
+        *("  hello: job 1 belongs to bob", "  old: job 2 belongs to bob"),
+    ]
+    assert kept.writes() == [("POST", "backup")]
+
+
+def test_a_job_that_is_called_like_an_option_keeps_its_name(
+    dcron: Terminal, kept: KeptJobs
+) -> None:
+    kept.jobs["7"] = job(7, name="labels", labels={"app": "web"})
+    kept.foreign = {"7"}
+    told = dcron(*apply(dcron, "--prune", "--label", "app=web", "--yes"))
+    assert "  labels: job 7 belongs to bob" in told.stderr
+
+
+def test_what_is_not_allowed_any_more_does_not_hold_up_the_rest(
+    dcron: Terminal, kept: KeptJobs
+) -> None:
+    kept.before.append(lambda jobs: kept.foreign.update({"1", "2"}))
+    told = dcron(*apply(dcron, "--prune", "--label", "app=web", "--yes"))
+    assert told.exit_code == 3
+    assert "dcron: 1 of 3 were done; not these" in told.stderr
+    assert "  hello: job 1 belongs to bob\n  old: job 2 belongs to bob" in told.stderr
+    assert told.stdout.endswith("done: 1\n")
+    assert "backup" in {one["name"] for one in kept.jobs.values()}
+
+
+def test_what_is_forbidden_and_what_fails_end_with_1(dcron: Terminal, kept: KeptJobs) -> None:
+    kept.foreign = {"2"}
+    kept.before.append(lambda jobs: jobs.update({"1": {**jobs["1"], "revision": 4}}))
+    told = dcron(*apply(dcron, "--prune", "--label", "app=web", "--yes"))
+    assert told.exit_code == 1
+    assert "dcron: 1 of 2 were done" in told.stderr
+    assert "  old: job 2 belongs to bob\n  hello: the job is at another" in told.stderr
+
+
+@pytest.mark.parametrize(
+    ("reply", "code"), [(problem(503, "away"), 5), (problem(401, "the token is over"), 3)]
+)
+def test_without_an_answer_or_a_token_nothing_more_is_tried(
+    dcron: Terminal, kept: KeptJobs, reply: Reply, code: int
+) -> None:
+    asked = kept._reply
+    kept._reply = lambda one: reply if one.method == "PUT" and not dry(one) else asked(one)  # type: ignore[method-assign]
+    told = dcron(*apply(dcron, "--yes"))
+    assert told.exit_code == code
+    assert "0 of 2 were done, the rest was not tried" in told.stderr
+    assert kept.writes() == [("PUT", "hello")]
+
+
+def dry(asked: Asked) -> bool:
+    return asked.query.get("dry_run") == ["true"]
+
+
+def test_programs_get_the_plan_and_nothing_is_done_without_yes(
+    dcron: Terminal, kept: KeptJobs
+) -> None:
+    for typed in (None, "y\n"):
+        told = dcron(*apply(dcron, "--json"), typed=typed)
+        assert told.exit_code == 0, told.output
+        shown = json.loads(told.stdout)
+        assert shown["applied"] is False
+        assert [(one["action"], one["result"]) for one in shown["steps"]] == [
+            *(("change", None), ("create", None)),
+        ]
+        assert kept.writes() == []
+    told = dcron(*apply(dcron, "--json", "--yes"))
+    shown = json.loads(told.stdout)
+    assert shown["applied"] is True
+    assert [one["result"] for one in shown["steps"]] == ["done", "done"]
+
+
+def test_programs_are_told_what_became_of_each(dcron: Terminal, kept: KeptJobs) -> None:
+    kept.foreign = {"2"}
+    kept.before.append(lambda jobs: jobs.update({"1": {**jobs["1"], "revision": 4}}))
+    told = dcron(*apply(dcron, "--prune", "--label", "app=web", "--yes", "--json"))
+    assert told.exit_code == 1
+    steps = json.loads(told.stdout)["steps"]
+    assert [(one["action"], one["name"], one["result"]) for one in steps] == [
+        *(("change", "hello", "failed"), ("create", "backup", "done"), ("forbidden", "old", None)),
+    ]
+    assert [one["reason"] for one in steps] == [
+        *("the job is at another revision by now", None, "job 2 belongs to bob"),
+    ]
 
 
 def test_a_change_in_between_is_noticed_and_not_overwritten(
@@ -131,7 +245,8 @@ def test_a_change_in_between_is_noticed_and_not_overwritten(
     kept.before.append(meanwhile)
     told = dcron(*apply(dcron, "--yes"))
     assert told.exit_code == 1
-    assert "hello: the job is at another revision by now (0 of 2 were done" in told.stderr
+    assert "dcron: 1 of 2 were done; not these, look at what has changed" in told.stderr
+    assert "  hello: the job is at another revision by now" in told.stderr
     assert (kept.jobs["1"]["retries"], kept.jobs["1"]["executable"]) == (9, "echo hullo")
 
 
@@ -141,7 +256,7 @@ def test_a_job_that_somebody_made_in_between_is_not_overwritten(
     kept.before += [lambda jobs: None, lambda jobs: jobs.update({"9": job(9, name="backup")})]
     told = dcron(*apply(dcron, "--yes"))
     assert told.exit_code == 1
-    assert "backup: the name is taken (1 of 2 were done" in told.stderr
+    assert "1 of 2 were done" in told.stderr and "  backup: the name is taken" in told.stderr
     assert kept.jobs["9"]["type"] == "command"
 
 
@@ -165,8 +280,8 @@ def test_all_that_the_cluster_refuses_is_told_before_anything_is_done(
     assert told.exit_code == 1
     assert told.stderr.splitlines() == [
         "dcron: the cluster refuses this file, and nothing was done",
-        "  hello: schedule: has 1 of the five fields",
-        "  backup: schedule: has 1 of the five fields",
+        "  line 6: hello: schedule: has 1 of the five fields",
+        "  line 11: backup: schedule: has 1 of the five fields",
     ]
     assert kept.writes() == []
 
@@ -179,6 +294,7 @@ def test_all_that_the_cluster_refuses_is_told_before_anything_is_done(
         ("jobs: [3]", "jobs[1]: must be fields"),
         ("jobs: [{schedule: x}]", "jobs[1]: needs a name"),
         ("jobs: [{name: x}, {name: x}]", "x stands there twice"),
+        ("jobs:\n- name: x\n  retries: 2\n  id: 3", "jobs.yml: line 4: x: id: is no field"),
         ("jobs: [{name: x, id: 3}]", "x: id: is no field of a job's file"),
         ("jobs: [{name: x, file: y, executable: z}]", "no executable: beside it"),
         ("jobs: [{name: x, file: y, type: command}]", "must be script or binary"),
@@ -207,6 +323,8 @@ def test_programs_get_the_plan_as_one_document(dcron: Terminal) -> None:
         "name": "hello",
         "id": "1",
         "changes": [{"field": "executable", "before": "echo hullo", "after": "echo hello"}],
+        "result": None,
+        "reason": None,
     }
 
 

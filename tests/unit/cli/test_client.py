@@ -84,7 +84,7 @@ def test_what_is_no_dcron_is_told_apart(tmp_path: Path, reply: Reply) -> None:
     script = Script({"GET /workers": reply})
     told = Terminal(script, tmp_path)("worker", "list")
     assert told.exit_code == 1
-    assert "is it a dcron API" in told.stderr or "give that address" in told.stderr
+    assert "is it the address of a cluster" in told.stderr or "give that address" in told.stderr
     assert len(script.asked) == 1  # no redirect was followed
 
 
@@ -128,6 +128,30 @@ def test_a_request_that_may_be_repeated_is_asked_once_more(tmp_path: Path) -> No
 
 def test_parts_of_a_path_are_quoted() -> None:
     assert path("workers", "a/../b?c") == "/workers/a%2F..%2Fb%3Fc"
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "x" * 256, "\udcff"])
+@pytest.mark.parametrize(
+    "command",
+    [("worker", "show"), ("secret", "rm", "--yes"), ("run", "show", "1"), ("job", "show")],
+    ids=" ".join,
+)
+def test_what_nothing_can_be_called_is_not_found(
+    tmp_path: Path, command: tuple[str, ...], name: str
+) -> None:
+    script = Script({"GET /jobs/1": {"id": "1", "name": None}, "GET /jobs": []})
+    told = Terminal(script, tmp_path)(*command, "--", name)
+    assert told.exit_code == (2 if (command[0], name) == ("job", "\udcff") else 4), told.output
+    assert told.stderr.startswith("dcron: ")
+    assert all(one.path.startswith("/jobs") for one in script.asked)  # `..` led nowhere else
+    assert len(told.stderr) < 600
+
+
+def test_a_text_that_no_server_takes_is_a_usage_error(tmp_path: Path) -> None:
+    script = Script({"GET /jobs": Reply(b"<html>", 400)})
+    told = Terminal(script, tmp_path)("job", "list", "--text", "x" * 5000)
+    assert told.exit_code == 2
+    assert "is longer than any name" in told.stderr
 
 
 def test_no_token_is_in_any_message_or_error(tmp_path: Path) -> None:

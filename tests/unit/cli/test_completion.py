@@ -68,6 +68,9 @@ def test_commands_options_and_zones_complete_without_a_cluster(
     script = Script({})
     assert completed(monkeypatch, script, "job", begun="re") == ["resume"]
     assert "--schedule" in completed(monkeypatch, script, "job", "add", begun="--s")
+    assert completed(monkeypatch, script, "audit", "--action", begun="re") == [
+        *("resume", "revoke"),
+    ]
     zones = completed(monkeypatch, script, "schedule", "explain", "x", "--tz", begun="europe/ri")
     assert zones == ["Europe/Riga"]
     assert script.asked == []

@@ -28,14 +28,14 @@ def script(terminal: Terminal) -> Script:
 
 
 def by_name(asked: Asked) -> Reply:
-    """GET /jobs?q=: what is found by a part of its name."""
+    """GET /jobs?name=: the job of just this name."""
     jobs = [
         job(7, name="backup-all"),
         job(8, name="backup"),
         job(9, name="12"),
         job(10, name="001"),
     ]
-    return Reply([one for one in jobs if asked.query["q"][0] in one["name"]])
+    return Reply([one for one in jobs if asked.query["name"] == [one["name"]]])
 
 
 def test_a_list_is_narrowed_down_by_what_the_api_knows(answering: Answering) -> None:
@@ -107,6 +107,7 @@ def test_a_job_is_found_by_id_or_by_its_whole_name(answering: Answering) -> None
     told = terminal("job", "show", "back")
     assert told.exit_code == 4
     assert "there is no job 'back'" in told.stderr
+    assert script(terminal).asked[-1].query == {"name": ["back"], "removed": ["false"]}
 
 
 def test_every_field_of_a_job_has_an_option(answering: Answering) -> None:
@@ -183,7 +184,7 @@ def test_what_the_cluster_refuses_is_told_by_field(answering: Answering) -> None
     refused = problem(422, "refused: schedule", ("schedule", "is empty; write five fields"))
     told = answering({"POST /jobs": refused})("job", "add", "-s", "", "-c", "ls")
     assert told.exit_code == 1
-    assert "  schedule: is empty; write five fields" in told.stderr
+    assert "  --schedule: is empty; write five fields" in told.stderr
 
 
 def test_a_run_now_is_asked_for_with_its_arguments(answering: Answering) -> None:

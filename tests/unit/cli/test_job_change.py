@@ -1,12 +1,10 @@
-"""`dcron job edit|pause|resume`."""
+"""`dcron job edit` by options."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from typing import Any
 
-import click
 import pytest
 
 from tests.unit.cli.cluster import Asked, Reply, Script, Terminal, job, problem
@@ -76,101 +74,3 @@ def test_a_job_that_somebody_else_changed_is_not_overwritten(answering: Answerin
 def test_a_dry_run_changes_nothing(answering: Answering) -> None:
     asked = edited(answering, "--retries", "2", "--dry-run")
     assert asked.query == {"dry_run": ["true"]}
-
-
-class Editor:
-    """What `click.edit` does: gets a text, gives the next of these back."""
-
-    def __init__(self, *changes: Callable[[str], str | None]) -> None:
-        self.changes = list(changes)
-        self.seen: list[str] = []
-
-    def __call__(self, text: str, **_more: Any) -> str | None:
-        self.seen.append(text)
-        return self.changes.pop(0)(text)
-
-
-def test_without_options_it_is_edited_as_yaml_and_only_what_differs_is_sent(
-    answering: Answering, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    editor = Editor(
-        lambda text: text.replace("retries: 0", "retries: 2").replace("timezone: UTC\n", "")
-    )
-    monkeypatch.setattr(click, "edit", editor)
-    assert edited(answering).body == {"retries": 2, "timezone": None}
-    assert "executable: ls -la" in editor.seen[0]
-    assert "revision" not in editor.seen[0]
-
-
-def test_what_is_refused_can_be_edited_again(
-    answering: Answering, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    editor = Editor(
-        lambda text: text.replace("retries: 0", "retries: many"),
-        lambda text: text.replace("retries: many", "retries: ["),
-        lambda text: text.replace("retries: [", "retries: 2"),
-    )
-    monkeypatch.setattr(click, "edit", editor)
-    answers = [problem(422, "refused", ("retries", "must be a number")), Reply(BEFORE)]
-    terminal = answering({"GET /jobs/1": BEFORE, "PATCH /jobs/1": answers})
-    told = terminal("job", "edit", "1", typed="y\ny\n")
-    assert told.exit_code == 0, told.output
-    assert "  retries: must be a number" in told.stderr
-    assert "job 1: line" in told.stderr
-    assert [one.body for one in script(terminal).sent("PATCH", "/jobs/1")] == [
-        {"retries": "many"},
-        {"retries": 2},
-    ]
-
-
-def test_an_editor_that_is_left_without_saving_changes_nothing(
-    answering: Answering, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(click, "edit", Editor(lambda text: None))
-    terminal = answering({"GET /jobs/1": BEFORE})
-    assert terminal("job", "edit", "1").exit_code == 1
-    monkeypatch.setattr(click, "edit", Editor(lambda text: text))
-    assert "is like that already" in terminal("job", "edit", "1").stdout
-    assert len(script(terminal).asked) == 2
-
-
-DONE = {"changed": ["1", "2"], "unchanged": ["3"], "failed": []}
-
-
-@pytest.mark.parametrize(
-    ("options", "body"),
-    [
-        (["1", "backup"], {"ids": ["1", "2"]}),
-        (["--label", "a=1", "--label", "b=2"], {"labels": {"a": "1", "b": "2"}}),
-        (["--all", "--yes"], {"all": True}),
-    ],
-)
-@pytest.mark.parametrize("verb", ["pause", "resume"])
-def test_several_are_paused_and_resumed_at_a_time(
-    answering: Answering, verb: str, options: list[str], body: dict[str, Any]
-) -> None:
-    answers = {"GET /jobs/1": job(1), "GET /jobs": [job(2, name="backup")]}
-    terminal = answering({**answers, f"POST /jobs/{verb}": DONE})
-    told = terminal("job", verb, *options)
-    assert told.exit_code == 0, told.output
-    assert told.stdout.endswith("d: 1, 2, 1 were already\n")
-    assert script(terminal).asked[-1].body == body
-    assert json.loads(terminal("job", verb, *options, "--json").stdout) == DONE
-
-
-def test_all_are_paused_only_when_that_is_confirmed(answering: Answering) -> None:
-    terminal = answering({"POST /jobs/pause": DONE})
-    assert terminal("job", "pause", "--all", typed="n\n").exit_code == 1
-    assert script(terminal).asked == []
-
-
-@pytest.mark.parametrize("options", [[], ["1", "--all"], ["--all", "--label", "a=b"]])
-def test_which_jobs_has_to_be_said_in_one_way(answering: Answering, options: list[str]) -> None:
-    assert answering({})("job", "pause", *options).exit_code == 2
-
-
-def test_those_that_could_not_be_paused_are_named(answering: Answering) -> None:
-    some = {"changed": [], "unchanged": [], "failed": [{"id": "9", "reason": "not yours"}]}
-    told = answering({"POST /jobs/pause": some})("job", "pause", "--label", "a=b")
-    assert told.exit_code == 1
-    assert "job 9: not yours" in told.stderr

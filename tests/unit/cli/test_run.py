@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from tests.unit.cli.cluster import RUN, Reply, Script, Terminal, job, problem, run
+from tests.unit.cli.cluster import RUN, Asked, Reply, Script, Terminal, job, problem, run
 
 Answering = Callable[[dict[str, Any]], Terminal]
 OUTPUT = f"GET /jobs/1/runs/{RUN}/output"
@@ -52,6 +52,64 @@ def test_the_newest_run_is_meant_where_none_is_named(answering: Answering) -> No
     told = answering({"GET /jobs/1": job(), "GET /jobs/1/runs": []})("run", "logs", "1")
     assert told.exit_code == 4
     assert "has not run yet; run it now: dcron job run 1" in told.stderr
+
+
+PASSED = run(
+    "missed",
+    id=RUN[:-1] + "Z",
+    scheduled_at="2027-01-15T08:05:00Z",
+    started_at=None,
+    worker=None,
+    reason="no worker was online",
+)
+WHY = "2027-01-15 08:05:00Z was missed: no worker was online"
+
+
+def runs_by_state(*found: dict[str, Any]) -> Callable[[Asked], Reply]:
+    """GET /jobs/1/runs: the newest first, of the states that are asked for."""
+
+    def answer(asked: Asked) -> Reply:
+        states = asked.query.get("state")
+        kept = [one for one in found if states is None or one["state"] in states]
+        return Reply(kept[: int(asked.query["limit"][0])])
+
+    return answer
+
+
+def test_after_a_minute_that_was_passed_over_the_newest_output_is_shown_and_why(
+    answering: Answering,
+) -> None:
+    never = run("killed", id=RUN[:-1] + "A", started_at=None)
+    for newest in (PASSED, {**PASSED, "state": "skipped"}, {**PASSED, "state": "killed"}):
+        listed = runs_by_state(newest, never, run())
+        answers = {"GET /jobs/1": job(), "GET /jobs/1/runs": listed, OUTPUT: Reply(b"done\n")}
+        told = answering(answers)("run", "logs", "1")
+        assert (told.exit_code, told.stdout) == (0, "done\n"), told.output
+        assert told.stderr == (
+            f"({WHY.replace('missed', newest['state'])}; this is run {RUN}, succeeded, "
+            "due at 2027-01-15 08:00:00Z)\n"
+        )
+
+
+def test_a_run_that_never_began_says_why_and_which_one_to_look_at(answering: Answering) -> None:
+    named = {"GET /jobs/1": job(), f"GET /jobs/1/runs/{PASSED['id']}": PASSED}
+    answers = {**named, "GET /jobs/1/runs": runs_by_state(PASSED, run())}
+    told = answering(answers)("run", "logs", "1", PASSED["id"])
+    assert told.exit_code == 4
+    assert WHY in told.stderr and f"dcron run logs 1 {RUN}" in told.stderr
+    for called in ((), (PASSED["id"],)):
+        told = answering({**named, "GET /jobs/1/runs": runs_by_state(PASSED)})(
+            "run", "logs", "1", *called
+        )
+        assert told.exit_code == 4
+        assert f"{WHY}, and no run of job 1 has an output; see: dcron run list 1" in told.stderr
+
+
+def test_a_run_that_goes_on_is_read_by_following_it(answering: Answering) -> None:
+    answers = {"GET /jobs/1": job(), "GET /jobs/1/runs": [run("running")]}
+    told = answering(answers)("run", "logs", "1")
+    assert told.exit_code == 1
+    assert f"dcron run logs 1 {RUN} --follow" in told.stderr
 
 
 def test_an_output_steers_the_terminal_only_when_that_is_asked_for(answering: Answering) -> None:

@@ -50,6 +50,7 @@ def test_only_what_people_expect_is_anything_but_a_text(text: str, value: Any) -
         ("a: \x1b", "jobs.yml: is no YAML"),
         ("a: 1\n---\nb: 2", "found another document"),
         ("[" * 5000, "nested too deeply"),
+        ("a: " + "9" * 5000, "jobs.yml: holds a number that is far too long"),
     ],
 )
 def test_what_is_wrong_is_named_with_its_line(text: str, told: str) -> None:
@@ -70,3 +71,13 @@ def test_what_is_written_is_read_as_it_was_and_can_be_printed(value: dict[str, A
     assert load_text(text, "x") == value
     assert yaml.safe_load(text) == value
     assert all(char.isprintable() or char == "\n" for char in text)
+
+
+def test_a_mapping_knows_its_lines_and_can_be_written_again() -> None:
+    found = load_text("a: 1\nb:\n  c: 2\n  d: 3\n", "x")
+    assert (found.lines, found["b"].line, found["b"].lines) == (
+        {"a": 1, "b": 2},
+        3,
+        {"c": 3, "d": 4},
+    )
+    assert load_text(dump_text(found), "x") == {"a": 1, "b": {"c": 2, "d": 3}}
