@@ -117,7 +117,8 @@ class Users:
         fields = checked(PasswordFields, self._bodies.small(request.environ))
         self._row(user)
         new = hashed(services, fields.password)
-        logins.set_password(services.database, user, new, services.clock.wall(), actor)
+        now, ends = services.clock.wall(), fields.end_tokens
+        logins.set_password(services.database, user, new, now, actor, end_tokens=ends)
         log.info("password set user=%s by=%s", user, actor)
         return HTTPResponse(status=204)
 

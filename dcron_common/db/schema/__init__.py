@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dcron_common.db.schema import (
+    accounts,
     counter,
     first,
     followed,
@@ -16,4 +17,5 @@ from dcron_common.db.schema import (
 STEPS = (
     *(first.STEP, counter.STEP, logins.STEP, job_lists.STEP),
     *(followed.STEP, secret.STEP, retention.STEP, unsettled.STEP),
+    accounts.STEP,
 )
