@@ -9,10 +9,11 @@ a logout, or since another password was set, and then a token that was made to l
 A rotation puts a new token in the old one's place, for programs that have to change it now and
 then; whoever does that wants all else to go on. So what hangs on the old one hangs on the new one
 from then on, and so does the old one itself: in its grace it opens doors, and shall not outlast a
-revocation of what replaced it. The new one hangs on who knows its text: if it was asked for with
-the old one or with what hangs on that, nobody but who held the old one: it keeps the old one's
-parent; else the token that it was asked with. No token ever hangs on itself. After a theft it is
-the revocation that helps, and not the rotation, which what the thief made lives through.
+revocation of what replaced it. The new one's text is known to whoever asked: with the old token or
+with one that hangs on that, it keeps the old one's parent; with any other, it hangs on that one. No
+token ever hangs on itself. The revocation of the old one leaves the new one: a program that has
+changed it ends the old one's grace so. After a theft, then, it is no rotation that helps, which
+what the thief made lives through, but the revocation of the token that is in force.
 
 All is to be called inside a transaction. To hang a token on another is to write both rows, and a
 revocation writes each row before it looks for what hangs on it: at the same moment one of the two

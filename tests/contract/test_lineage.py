@@ -134,7 +134,9 @@ def test_nobody_escapes_by_rotation(record: Database, by: str) -> None:
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_whatever_a_thief_does_one_revocation_ends_it(record: Database, seed: int) -> None:
+def test_whatever_a_thief_does_the_revocation_of_the_token_in_force_ends_it(
+    record: Database, seed: int
+) -> None:
     """A thief has one token, makes and rotates; the owner's own tokens that stay untouched stay."""
     draw = random.Random(seed)  # noqa: S311
     stolen, quiet = make(record), make(record)
@@ -149,11 +151,11 @@ def test_whatever_a_thief_does_one_revocation_ends_it(record: Database, seed: in
                 mine.append(rotate(record, victim, by, grace=draw.choice([0, 60])))
         except Conflict:
             continue  # it was rotated before
-    revoke(record, stolen)
-    latest = tokens.get_token(record, stolen.row.id)
-    while latest is not None and latest.replaced_by:
-        tokens.revoke_token(record, latest.replaced_by, NOW, "ann")
-        latest = tokens.get_token(record, latest.replaced_by)
+    in_force = tokens.get_token(record, stolen.row.id)
+    while in_force is not None and in_force.replaced_by:
+        in_force = tokens.get_token(record, in_force.replaced_by)
+    assert in_force is not None
+    tokens.revoke_token(record, in_force.id, NOW, "ann")
     assert not any(which_open(record, *mine))
     assert opens(record, quiet)
 
