@@ -224,5 +224,6 @@ def _date(at: float | None) -> str:
 
 
 def _revoke_token(arguments: argparse.Namespace, database: Database) -> None:
-    if not tokens.revoke_token(database, arguments.id, time.time(), ACTOR):
+    ended = tokens.revoke_token(database, arguments.id, time.time(), ACTOR)
+    if not ended:
         raise DcronError(f"there is no token {arguments.id} that still holds; see: token list")

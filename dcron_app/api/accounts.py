@@ -74,16 +74,19 @@ class LoginFields(_Body):
 
 
 class OwnPasswordFields(_Body):
-    """The body of PUT /me/password. All logins of the user end, this one too."""
+    """The body of PUT /me/password. All logins of the user end, this one too. `end_tokens`: so do
+    all other tokens, and what was made with them; for who was robbed."""
 
     old: Password
     new: NewPassword
+    end_tokens: bool = False
 
 
 class PasswordFields(_Body):
-    """The body of PUT /users/{user}/password."""
+    """The body of PUT /users/{user}/password. `end_tokens`: as that of one's own."""
 
     password: NewPassword
+    end_tokens: bool = False
 
 
 class UserFields(_Body):
@@ -166,7 +169,8 @@ class UserShape(Shape):
 
 
 class TokenShape(Shape):
-    """A token, but not its text. `kind` login: a session. `replaced_by`: what it was rotated to."""
+    """A token, but not its text. `kind` login: a session. `replaced_by`: what it was rotated to.
+    `parent`: the token whose revocation ends this one, too."""
 
     id: str
     user: str
@@ -178,6 +182,7 @@ class TokenShape(Shape):
     revoked_at: Instant | None
     last_used_at: Instant | None
     replaced_by: str | None
+    parent: str | None
 
 
 class MadeTokenShape(TokenShape):
@@ -226,4 +231,5 @@ def token_json(row: TokenRow) -> dict[str, Any]:
         "revoked_at": instant(row.revoked_at),
         "last_used_at": instant(row.last_used_at),
         "replaced_by": None if row.replaced_by is None else str(row.replaced_by),
+        "parent": None if row.parent is None else str(row.parent),
     }

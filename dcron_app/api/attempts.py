@@ -53,11 +53,11 @@ class Attempts:
             raise unavailable(str(error)) from error
         finally:
             if not attempt.failed:
-                self._give_back(subjects, now)
+                self._give_back(subjects)
 
-    def _give_back(self, subjects: Sequence[Subject], now: float) -> None:
+    def _give_back(self, subjects: Sequence[Subject]) -> None:
         try:
-            login_limits.give_back(self._services.database, subjects, now)
+            login_limits.give_back(self._services.database, subjects)
         except DatabaseError as error:
             # The password was right all the same; the count is one too high for some minutes.
             log.warning("an attempt that did not fail stays counted: %s", error)

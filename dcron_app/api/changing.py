@@ -17,6 +17,7 @@ from dcron_app.api.announce import announce, write_fences
 from dcron_app.api.errors import Problem, unavailable
 from dcron_app.api.etag import check_match
 from dcron_app.api.found import changeable_job, check_may_change, job_row
+from dcron_app.api.ownership import check_owner
 from dcron_app.api.replacing import check_digest, check_revision, without_read_only
 from dcron_app.api.services import Services
 from dcron_app.api.validation import Accepted, check_change
@@ -108,6 +109,7 @@ class Changing:
         body = without_read_only(row, change.body) if whole else change.body
         known = partial(secrets.get_secrets, services.database)
         accepted = check_change(row, body, change.user, settings, now, address, known, whole=whole)
+        check_owner(services.database, accepted.job.owner, str(row.owner), change.user)
         if whole:
             check_digest(row, change.body, accepted.job)
         return accepted

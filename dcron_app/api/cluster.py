@@ -84,7 +84,10 @@ class Cluster:
         except DatabaseError as error:
             log.warning("the cluster is told without the database: %s", error)
             return None, None
-        return rows, None if last is None else {**last, "at": instant(last["at"])}
+        if last is None:
+            return rows, None
+        # A leader of the release before counts no tokens.
+        return rows, {"tokens": 0, **last, "at": instant(last["at"])}
 
     def _coordination(self) -> Coordination | None:
         coordinator = self._services.coordinator

@@ -4,10 +4,10 @@ The bytes are the job's own, unchanged. What the server has to say stands in lin
 `[dcron: …]`: that bytes are left out, and why the stream ends before the run does. With the
 database away the stream ends with such a line; the run is not disturbed.
 
-Each stream holds one of the server's threads, so there are only so many (`Settings.followers`), and
-none lasts longer than `Settings.follow_seconds`, or `Settings.quiet_seconds` without a byte. A
-client that is gone is noticed within a second; behind a load balancer, which tells that only when
-something is sent, with the next bytes.
+Each stream holds one of the server's threads, so there are only so many (`Settings.followers`),
+half of them at most of one user (`readers`). None lasts longer than `Settings.follow_seconds`, or
+`Settings.quiet_seconds` without a byte. A client that is gone is noticed within a second; behind a
+load balancer, which tells that only when something is sent, with the next bytes.
 """
 
 from __future__ import annotations

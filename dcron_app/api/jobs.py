@@ -18,6 +18,7 @@ from dcron_app.api.errors import Problem, invalid
 from dcron_app.api.etag import check_absent, wanted_tags
 from dcron_app.api.fields import JobFields, JobReplacement, Name
 from dcron_app.api.found import job_row
+from dcron_app.api.ownership import check_owner
 from dcron_app.api.queries import DryRun, read_query
 from dcron_app.api.repeating import ONCE, Once
 from dcron_app.api.routes import Access, Route
@@ -89,7 +90,9 @@ class Jobs:
     def _checked(self, body: dict[str, Any], user: Principal, incarnation: str) -> Accepted:
         services, now = self._services, self._services.clock.wall()
         known = partial(secrets.get_secrets, services.database)
-        return check_job(body, user, services.settings, now, incarnation, known)
+        accepted = check_job(body, user, services.settings, now, incarnation, known)
+        check_owner(services.database, accepted.job.owner, None, user)
+        return accepted
 
     def _planned(self, body: dict[str, Any], user: Principal) -> JobRow:
         now = self._services.clock.wall()

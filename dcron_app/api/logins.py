@@ -1,8 +1,14 @@
 """/login and /logout: a token for a name and a password, for some hours.
 
-/login is open to everybody, so each step is bounded: the body, the attempts of a name and of an
-address, the hashing. A refusal tells nobody whether there is such a user, by its words or its time.
-With the database away it is 503 at once, like everything else.
+/login is open to everybody, so each step is bounded: the body, the attempts, the hashing. A refusal
+tells nobody whether there is such a user, by its words or its time. With the database away it is
+503 at once, like everything else.
+
+Wrong passwords are counted for an address, for a name, and for a name from an address. A count for
+a name alone would let anybody shut its user out by guessing wrongly, and no count for it would let
+a thousand addresses guess at once. So an address from which a user has lately logged in is no
+stranger to that name: there only that name from that address counts, and what others guess from
+elsewhere closes nothing. (It is what OWASP has a "device cookie" do, for callers that keep none.)
 """
 
 from __future__ import annotations
@@ -22,14 +28,15 @@ from dcron_app.api.reply import reply
 from dcron_app.api.routes import Access, Route
 from dcron_app.api.serialize import instant
 from dcron_app.api.services import Services
-from dcron_common.db import logins, tokens
+from dcron_common.db import login_places, logins, tokens
 from dcron_common.db.login_limits import Subject, subject
 from dcron_common.db.tokens import LOGIN, Made
 
 log = logging.getLogger(__name__)
 
-# Failures in five minutes. An address may be a whole office behind one router.
-PER_USER, PER_PEER = 10, 50
+# Failures until one has to wait; five minutes later all are forgotten. An address may be a whole
+# office behind one router; it takes several of them to fill the count of a name.
+PER_USER_AND_PEER, PER_USER, PER_PEER = 10, 50, 50
 _WRONG = "the name or the password is wrong"
 
 
@@ -57,18 +64,17 @@ class Logins:
         fields = checked(LoginFields, self._bodies.small(request.environ))
         peer = auth.peer(request.environ)
         with self._outage.asking():
-            subjects = [subject("peer", network_of(peer), PER_PEER), user_subject(fields.name)]
-            made = self._session(fields, subjects, peer)
+            made = self._session(fields, peer)
         log.info("logged in user=%s peer=%s token=%d", made.row.user, peer, made.row.id)
         return reply({"token": made.text, "expires_at": instant(made.row.expires_at)})
 
-    def _session(self, fields: LoginFields, subjects: list[Subject], peer: str) -> Made:
-        services = self._services
+    def _session(self, fields: LoginFields, peer: str) -> Made:
+        services, network = self._services, network_of(peer)
         made = None
-        with self._attempts.one(subjects) as attempt:
+        with self._attempts.one(self._subjects(fields.name, network)) as attempt:
             stored = logins.password_of(services.database, fields.name)
             if services.passwords.matches(stored, fields.password) and stored is not None:
-                made = self._begin(fields, stored)
+                made = self._begin(fields, stored, network)
             if made is None:
                 # A name that nobody has may be a password in the wrong place.
                 shown = "-" if stored is None else fields.name
@@ -77,17 +83,29 @@ class Logins:
             attempt.succeeded()
         return made
 
-    def _begin(self, fields: LoginFields, stored: str) -> Made | None:
+    def _subjects(self, name: str, network: str) -> list[Subject]:
+        """Whose failure it would be."""
+        services = self._services
+        both = subject("user and peer", f"{network}\0{name}", PER_USER_AND_PEER)
+        if login_places.is_known(services.database, name, network, services.clock.wall()):
+            return [both]
+        peer, user = subject("peer", network, PER_PEER), subject("user", name, PER_USER)
+        return [peer, both, user]
+
+    def _begin(self, fields: LoginFields, stored: str, network: str) -> Made | None:
         services = self._services
         renewed = None
         if services.passwords.outdated(stored):
             renewed = services.passwords.hash(fields.password)
         now = services.clock.wall()
         expires = now + services.settings.session_seconds
-        return logins.begin_session(services.database, fields.name, stored, renewed, expires, now)
+        return logins.begin_session(
+            services.database, fields.name, stored, renewed, expires, now, network=network
+        )
 
     def logout(self) -> HTTPResponse:
-        """The token opens nothing from the answer on. Problem 409 for one that no login gave."""
+        """The token opens nothing from the answer on; what was made in the login stands. Problem
+        409 for one that no login gave."""
         self._bodies.nothing(request.environ)
         login = auth.login(request.environ)
         if login.kind != LOGIN:
@@ -96,13 +114,8 @@ class Logins:
                 f"this token was not given by a login; to end it: DELETE /tokens/{login.token_id}",
             )
         now = self._services.clock.wall()
-        tokens.revoke_token(self._services.database, login.token_id, now, login.principal.name)
+        tokens.log_out(self._services.database, login.token_id, now, login.principal.name)
         return HTTPResponse(status=204)
-
-
-def user_subject(name: str) -> Subject:
-    """Who is counted for a name."""
-    return subject("user", name, PER_USER)
 
 
 def network_of(peer: str) -> str:

@@ -19,10 +19,12 @@ from dcron_app.api.services import Services
 from dcron_app.passwords import Busy
 from dcron_common.db import logins
 from dcron_common.db.login_limits import subject
+from dcron_common.db.tokens import LOGIN
 
 log = logging.getLogger(__name__)
 
-# Wrong old passwords in five minutes; counted apart, so that a stolen token locks nobody out.
+# Wrong old passwords until one has to wait. They are counted apart from logins, and each login
+# apart from other tokens: a stolen token keeps nobody from logging in and setting another password.
 _OWN_PASSWORD = 5
 
 
@@ -68,17 +70,22 @@ class Me:
 
     def set_password(self) -> HTTPResponse:
         """Problem 403 for a wrong old one, 409 where there is none to change."""
-        services, name = self._services, auth.principal(request.environ).name
+        services, login = self._services, auth.login(request.environ)
+        name = login.principal.name
         fields = checked(OwnPasswordFields, self._bodies.small(request.environ, BODY))
         stored = logins.password_of(services.database, name)
         if stored is None:
             raise Problem(409, f"the user {name} has no password yet; ask an admin to set one")
-        with self._attempts.one([subject("own", name, _OWN_PASSWORD)]) as attempt:
+        who = f"{name}\0{login.token_id}" if login.kind == LOGIN else name
+        with self._attempts.one([subject("own", who, _OWN_PASSWORD)]) as attempt:
             if not services.passwords.matches(stored, fields.old):
                 raise forbidden("this is not the password until now", "old")
             attempt.succeeded()
         new, now = hashed(services, fields.new), services.clock.wall()
-        if not logins.set_password(services.database, name, new, now, name, checked=stored):
+        ends = fields.end_tokens
+        if not logins.set_password(
+            services.database, name, new, now, name, checked=stored, end_tokens=ends
+        ):
             raise Problem(409, "the password was changed meanwhile")
         log.info("password changed user=%s", name)
         return HTTPResponse(status=204)

@@ -7,7 +7,6 @@ rows, and none of them may have the API read some other object.
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Iterable, Iterator
 from itertools import chain
 
@@ -15,10 +14,11 @@ from bottle import HTTPResponse, request
 from pydantic import Field
 
 from dcron_app.api import auth
-from dcron_app.api.errors import Problem, unavailable
+from dcron_app.api.errors import Problem
 from dcron_app.api.following import Followed, Stream, hung_up, note
 from dcron_app.api.found import no_run
 from dcron_app.api.queries import Flag, Query, read_query
+from dcron_app.api.readers import Readers
 from dcron_app.api.reply import streamed
 from dcron_app.api.routes import Access, Route
 from dcron_app.api.services import Services
@@ -44,7 +44,7 @@ class Outputs:
 
     def __init__(self, services: Services) -> None:
         self._services = services
-        self._places = threading.BoundedSemaphore(services.settings.followers)
+        self._readers = Readers(services.settings.followers)
 
     def routes(self) -> list[Route]:
         """What it answers."""
@@ -76,11 +76,8 @@ class Outputs:
         services, environ = self._services, request.environ
         if request.method == "HEAD":
             return _text([], "followed")
-        if not self._places.acquire(blocking=False):
-            raise unavailable(
-                f"{services.settings.followers} readers follow outputs through this API process, "
-                "which is as many as may: ask again, or read the output when the run has ended"
-            )
+        user = auth.principal(environ).name
+        self._readers.enter(user)
         try:
             now, worker = services.clock.wall(), found.worker
             until = first_wish(services.coordinator, worker, found.run_id, now)
@@ -90,10 +87,10 @@ class Outputs:
                 rest=lambda position: self._rest(job_id, found.run_id, position),
                 admitted=lambda: auth.principal_by_now(services, environ) is not None,
                 hung_up=lambda: hung_up(environ.get("gunicorn.socket")),
-                release=self._places.release,
+                release=lambda: self._readers.leave(user),
             )
         except BaseException:
-            self._places.release()
+            self._readers.leave(user)
             raise
         return streamed(stream, _headers("followed"))
 

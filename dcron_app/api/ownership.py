@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from dcron_app.api.errors import forbidden
+from dcron_app.api.errors import forbidden, invalid
+from dcron_common.db import users
+from dcron_common.db.connection import Database
 from dcron_common.db.users import Principal, Role
 
 
@@ -28,3 +30,15 @@ def check_whose(wanted: Whose, before: Whose | None, user: Principal) -> None:
         raise forbidden("only its owner or an admin may change its team", "team")
     if wanted.team not in (None, *user.teams):
         raise forbidden("only an admin may name a team that is none of the user's own", "team")
+
+
+def check_owner(database: Database, wanted: str, before: str | None, user: Principal) -> None:
+    """Problem 422 for a new owner whom nobody knows: nobody but admins could ever change the thing,
+    until somebody is given that name. Who owns it already may stay. Users are never deleted, so
+    the answer stays right."""
+    if wanted in (before, user.name) or users.get_user(database, wanted) is not None:
+        return
+    message = (
+        f"names nobody: there is no user {wanted}; make one first (POST /users), or name another"
+    )
+    raise invalid(("owner", message))

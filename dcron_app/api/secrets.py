@@ -12,7 +12,7 @@ from dcron_app.api.body import Bodies
 from dcron_app.api.errors import Problem, forbidden, invalid, unavailable
 from dcron_app.api.etag import MATCH, check_absent, check_match, etag, wanted_tags
 from dcron_app.api.fields import SecretFields, problem_with
-from dcron_app.api.ownership import Whose, check_whose
+from dcron_app.api.ownership import Whose, check_owner, check_whose
 from dcron_app.api.reply import reply
 from dcron_app.api.routes import Access, Route
 from dcron_app.api.serialize import secret_json
@@ -98,9 +98,9 @@ class Secrets:
         team = before.team if before else user.team
         if "team" in fields.model_fields_set:
             team = fields.team
-        check_whose(
-            Whose(owner, team), None if before is None else Whose(before.owner, before.team), user
-        )
+        stood = None if before is None else Whose(before.owner, before.team)
+        check_whose(Whose(owner, team), stood, user)
+        check_owner(self._services.database, owner, stood and stood.owner, user)
         now = self._services.clock.wall()
         value = self._services.ring.encrypt(name, fields.value)
         new = NewSecret(name, owner, team, ulid(now), value)

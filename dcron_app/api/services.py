@@ -23,8 +23,8 @@ class Settings:
     `only_run_as`: the one OS user that jobs can run as here (embedded mode); None: any.
     `body_seconds`: how long a small body may take to arrive. `large_bodies`: how many above 1 MiB
     may be in hand at once. `session_seconds`: how long a login lasts. `followers`: how many may
-    follow a run's output at once, each for `follow_seconds` at most, and `quiet_seconds` while
-    nothing comes."""
+    follow a run's output at once, half of them as one user, each for `follow_seconds` at most, and
+    `quiet_seconds` while nothing comes."""
 
     timezone: str = "UTC"
     max_executable_bytes: int = DEFAULT_EXECUTABLE_BYTES

@@ -234,7 +234,8 @@ class TroubleShape(Shape):
 
 class RetentionShape(Shape):
     """The last round of retention: when it ended, and what it removed. `strays`: outputs that no
-    run names; `files`: executables; `whole`: nothing was left for the next round."""
+    run names; `files`: executables; `tokens`: those that were over; `whole`: nothing was left for
+    the next round."""
 
     at: Instant
     runs: int
@@ -242,6 +243,7 @@ class RetentionShape(Shape):
     strays: int
     jobs: int
     files: int
+    tokens: int
     whole: bool
 
 

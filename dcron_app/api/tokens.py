@@ -1,7 +1,8 @@
 """/tokens: everybody's own; those of others are for admins.
 
 No token makes, replaces or ends one that may do more than itself: who holds a token for reading can
-do nothing but read by it, for as long as it lives.
+do nothing but read by it, for as long as it lives. What was made with a token ends with it
+(`dcron_common.db.lineage`), so that who stole one is shut out by its revocation.
 """
 
 from __future__ import annotations
@@ -65,7 +66,14 @@ class Tokens:
                 body=RotateFields,
                 body_optional=True,
             ),
-            Route("DELETE", one, self.revoke, read, "End it for good", {200: TokenShape}),
+            Route(
+                "DELETE",
+                one,
+                self.revoke,
+                read,
+                "End it for good, and all that was made with it",
+                {200: TokenShape},
+            ),
         ]
 
     def index(self) -> HTTPResponse:
@@ -79,7 +87,8 @@ class Tokens:
         return reply([token_json(row) for row in rows])
 
     def create(self) -> HTTPResponse:
-        """Problem 403 for others' and for more than the present token may do."""
+        """Problem 403 for others' and for more than the present token may do, 409 where the user
+        has as many as may be."""
         services, user = self._services, auth.principal(request.environ)
         fields = checked(TokenFields, self._bodies.small(request.environ))
         owner = fields.user or user.name
@@ -89,12 +98,20 @@ class Tokens:
         now = services.clock.wall()
         days = fields.expires_in_days
         expires = None if days is None else now + days * _DAY
-        last = _last(auth.login(request.environ))
+        present = auth.login(request.environ)
+        last = _last(present)
         if last is not None and days is None:
             expires = last
         _check_lasting(last, expires, "expires_in_days")
         made = tokens.add_token(
-            services.database, owner, fields.name, expires, now, user.name, scope=scope
+            services.database,
+            owner,
+            fields.name,
+            expires,
+            now,
+            user.name,
+            scope=scope,
+            present=present.token_id,
         )
         log.info("token made token=%d user=%s by=%s", made.row.id, owner, user.name)
         return _shown(made)
@@ -123,18 +140,20 @@ class Tokens:
         present = auth.login(request.environ)
         if old.id != present.token_id:
             _check_lasting(_last(present), old.expires_at)
-        made = tokens.rotate_token(services.database, old, grace, now, user.name)
+        made = tokens.rotate_token(
+            services.database, old, grace, now, user.name, present=present.token_id
+        )
         if made is None:
             raise Problem(409, f"token {token_id} is over or was replaced: make another one")
         log.info("token rotated token=%d to=%d by=%s", old.id, made.row.id, user.name)
         return _shown(made)
 
     def revoke(self, token_id: str) -> HTTPResponse:
-        """It opens nothing from the answer on; again: the same answer."""
+        """It and what was made with it open nothing from the answer on; again: the same answer."""
         services, user = self._services, auth.principal(request.environ)
         row, now = self._row(token_id, user), services.clock.wall()
-        if tokens.revoke_token(services.database, row.id, now, user.name):
-            log.info("token revoked token=%d user=%s by=%s", row.id, row.user, user.name)
+        for ended in tokens.revoke_token(services.database, row.id, now, user.name):
+            log.info("token revoked token=%d with=%d by=%s", ended, row.id, user.name)
         return reply(token_json(self._row(token_id, user)))
 
     def _row(self, token_id: str, user: Principal) -> TokenRow:

@@ -154,8 +154,9 @@ class Users:
         known = wanted_tags(request.environ)
         fields = checked(PasswordFields, self._bodies.small(request.environ))
         check_match(self._row(user).tag, known)  # before the work of a hash
-        new, now = hashed(services, fields.password), services.clock.wall()
-        logins.set_password(services.database, user, new, now, actor, known=known)
+        new = hashed(services, fields.password)
+        now, ends = services.clock.wall(), fields.end_tokens
+        logins.set_password(services.database, user, new, now, actor, known=known, end_tokens=ends)
         log.info("password set user=%s by=%s", user, actor)
         return HTTPResponse(status=204)
 

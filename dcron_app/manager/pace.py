@@ -13,13 +13,15 @@ PAUSE = 0.1  # seconds after each transaction or list
 
 @dataclass(slots=True)
 class Done:
-    """Counts of one round. `strays`: outputs that no run names; `files`: executables."""
+    """Counts of one round. `strays`: outputs that no run names; `files`: executables;
+    `tokens`: those that were over."""
 
     runs: int = 0
     outputs: int = 0
     strays: int = 0
     jobs: int = 0
     files: int = 0
+    tokens: int = 0
     whole: bool = True  # nothing was left for the next round
 
 

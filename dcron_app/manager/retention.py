@@ -18,6 +18,7 @@ from dataclasses import asdict
 
 from dcron_app.manager.files import Files
 from dcron_app.manager.keeping import Held
+from dcron_app.manager.logins import OldLogins
 from dcron_app.manager.pace import Done, Pace
 from dcron_app.manager.retiring import Retiring
 from dcron_app.manager.view import View
@@ -119,6 +120,7 @@ class Retention:
     def _round(self, held: Held, rest: Callable[[float], bool]) -> Done:
         begun, now = self._clock.boot(), self._clock.wall()
         done, pace = Done(), Pace(rest)
+        OldLogins(self._database, now, pace, done).forget()
         retiring = Retiring(self._database, self._store, self._config, held, now, pace, done)
         retiring.runs()
         retiring.jobs(self._coordinator)

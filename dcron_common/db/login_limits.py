@@ -1,9 +1,11 @@
 """How often somebody may fail to log in: counted in the database, for all API processes together.
 
-Time is cut into windows of five minutes; each subject (a user's name, an address) has a row for the
-window in which it failed. An attempt takes its place before the password is looked at, by a
-conditional write, and gives it back when the password was right: attempts at the same time cannot
-pass the bound together. Rows of windows that are over go when a new one is written.
+Each subject has a bucket: a wrong password is a drop, `most` fill it, and it loses one every
+WINDOW / most seconds. So there is no moment at which all is forgotten, and who has filled it gets
+on one by one. A row holds one number, when the bucket will be empty; a subject without a row has an
+empty one. An attempt puts its drop in before the password is looked at, by a conditional write, and
+takes it out when the password was right: attempts at the same time cannot pass the bound together.
+Empty buckets go with the leader's retention (`old_accounts`).
 
 Names stand there as digests: people type passwords where a name belongs.
 """
@@ -11,21 +13,31 @@ Names stand there as digests: people type passwords where a name belongs.
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
+
+from peewee import Case
 
 from dcron_common.db.connection import Database
-from dcron_common.db.models import LoginWindow
+from dcron_common.db.models import LoginBucket
 
-WINDOW = 300  # seconds
+WINDOW = 300.0  # seconds in which a full bucket drains
+_EXACT = 0.001  # sums of fractions of seconds differ by less
 
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """Who is counted, and how often it may fail in a window."""
+    """Who is counted, and how many failures fill the bucket."""
 
     digest: str
     most: int
+
+    @property
+    def drop(self) -> float:
+        """Seconds in which one failure drains."""
+        return WINDOW / self.most
 
 
 def subject(kind: str, text: str, most: int) -> Subject:
@@ -37,55 +49,45 @@ def subject(kind: str, text: str, most: int) -> Subject:
 class _Full(Exception):
     """Undoes what the attempt had taken for the subjects before."""
 
+    def __init__(self, wait: float) -> None:
+        super().__init__(wait)
+        self.wait = wait
+
 
 def take(database: Database, subjects: Sequence[Subject], now: float) -> int | None:
     """A place for an attempt by all of them: None, or the seconds until there can be one."""
-    opened = _opened(now)
 
     def work() -> None:
         for one in subjects:
-            if not _raised(one, opened) and not (_added(one, opened) and _raised(one, opened)):
-                raise _Full
+            if _filled(one, now):
+                continue
+            row = LoginBucket.get_or_none(LoginBucket.subject == one.digest)
+            if row is not None:
+                raise _Full(row.empty_at + one.drop - WINDOW - now)
+            LoginBucket.insert(subject=one.digest, empty_at=now).on_conflict_ignore().execute()
+            if not _filled(one, now):  # others were quicker
+                raise _Full(one.drop)
 
     try:
         database.transaction(work, idempotent=True)
-    except _Full:
-        return max(1, int(opened + WINDOW - now))
+    except _Full as full:
+        return max(1, math.ceil(full.wait - _EXACT))
     return None
 
 
-def give_back(database: Database, subjects: Sequence[Subject], taken_at: float) -> None:
-    """The attempt that took a place at that time did not fail. One try: it may stay taken."""
-    here = [one.digest for one in subjects]
+def give_back(database: Database, subjects: Sequence[Subject]) -> None:
+    """The attempt that had taken a place did not fail. One try: it may stay taken."""
 
     def work() -> None:
-        LoginWindow.update(attempts=LoginWindow.attempts - 1).where(
-            LoginWindow.subject.in_(here),
-            LoginWindow.opened_at == _opened(taken_at),
-            LoginWindow.attempts > 0,
-        ).execute()
+        for one in subjects:
+            less = LoginBucket.update(empty_at=LoginBucket.empty_at - one.drop)
+            less.where(LoginBucket.subject == one.digest).execute()
 
     database.transaction(work, idempotent=True, deadline=0)
 
 
-def _opened(now: float) -> int:
-    return int(now // WINDOW) * WINDOW
-
-
-def _raised(one: Subject, opened: int) -> bool:
-    mine = (LoginWindow.subject == one.digest, LoginWindow.opened_at == opened)
-    more = LoginWindow.update(attempts=LoginWindow.attempts + 1)
-    return bool(more.where(*mine, LoginWindow.attempts < one.most).execute())
-
-
-def _added(one: Subject, opened: int) -> bool:
-    """Open the window of a subject that has none yet, and let those go that are over."""
-    mine = (LoginWindow.subject == one.digest, LoginWindow.opened_at == opened)
-    if LoginWindow.select().where(*mine).exists():
-        return False
-    # Not the window before: another process's clock may be a little behind.
-    LoginWindow.delete().where(LoginWindow.opened_at < opened - WINDOW).execute()
-    LoginWindow.insert(
-        subject=one.digest, opened_at=opened, attempts=0
-    ).on_conflict_ignore().execute()
-    return True
+def _filled(one: Subject, now: float) -> bool:
+    filled_until: Any = Case(None, [(LoginBucket.empty_at > now, LoginBucket.empty_at)], now)
+    more = LoginBucket.update(empty_at=filled_until + one.drop)
+    room = LoginBucket.empty_at <= now + WINDOW - one.drop + _EXACT
+    return bool(more.where(LoginBucket.subject == one.digest, room).execute())

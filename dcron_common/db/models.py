@@ -204,6 +204,7 @@ class User(_Table):
     password = CharField(max_length=255, null=True)
     logins = BigIntegerField(default=0)
     last_login_at = DoubleField(null=True)
+    tokens_made = BigIntegerField(default=0)
     created_at = DoubleField()
 
 
@@ -211,7 +212,8 @@ class Token(_Table):
     """A bearer token's SHA-256: the token itself is shown once and never stored.
 
     `kind`: `login` is a session, `token` anything else. `replaced_by`: the id of the token that
-    came of its rotation.
+    came of its rotation. `parent`: the id of the token whose revocation ends this one, too
+    (`lineage`); null: there is none. `made`: rises with each write that hangs a token on this one.
     """
 
     id = BigAutoField()
@@ -225,10 +227,39 @@ class Token(_Table):
     revoked_at = DoubleField(null=True)
     last_used_at = DoubleField(null=True)
     replaced_by = BigIntegerField(null=True)
+    parent = BigIntegerField(null=True)
+    made = BigIntegerField(default=0)
+
+    class Meta:
+        indexes = (
+            (("parent", "revoked_at"), False),
+            (("user", "kind", "revoked_at", "expires_at"), False),
+            (("expires_at",), False),
+            (("revoked_at",), False),
+        )
+
+
+class LoginBucket(_Table):
+    """How often somebody failed to log in: until `empty_at` something of it counts. `subject`: a
+    digest of who."""
+
+    subject = CharField(max_length=64, primary_key=True)
+    empty_at = DoubleField(index=True)
+
+
+class LoginPlace(_Table):
+    """A network from which a user has logged in, and when last."""
+
+    user = CharField(max_length=64)
+    network = CharField(max_length=64)
+    at = DoubleField(index=True)
+
+    class Meta:
+        primary_key = CompositeKey("user", "network")
 
 
 class LoginWindow(_Table):
-    """How often somebody failed to log in since `opened_at`. `subject`: a digest of who."""
+    """How the release before counts who failed to log in; this one only removes what is over."""
 
     subject = CharField(max_length=64)
     opened_at = BigIntegerField(index=True)
@@ -316,6 +347,7 @@ class SchemaVersion(_Table):
 
 TABLES = (
     *(Job, JobLabel, JobText, JobRevision, Run, OutputChunk, RunHorizon, Retention, Worker),
-    *(User, Token, LoginWindow, Audit, Idempotency, Secret, JobSecret, SealedSecret),
+    *(User, Token, LoginBucket, LoginPlace, LoginWindow, Audit),
+    *(Idempotency, Secret, JobSecret, SealedSecret),
     SchemaVersion,
 )

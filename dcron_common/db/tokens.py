@@ -1,7 +1,8 @@
 """Tokens. A token's SHA-256 alone is stored; the token is shown once.
 
-A token opens what it opens until it expires, is revoked, or its user is disabled. Instants are
-epoch seconds. Errors: those of connection.Database.
+A token opens what it opens until it expires, is revoked, by itself or with the one that it was made
+with (`lineage`), or its user is disabled. Instants are epoch seconds. Errors: those of
+connection.Database; Conflict where a user would have too many, or the token asked with is over.
 """
 
 from __future__ import annotations
@@ -13,18 +14,21 @@ import secrets
 from dataclasses import dataclass
 from typing import Any
 
-from dcron_common.db import audit
+from dcron_common.db import audit, lineage
 from dcron_common.db.connection import Database
 from dcron_common.db.models import Token, User
 from dcron_common.db.users import Principal, Role, Scope, teams_of
+from dcron_common.errors import Conflict
 
 PREFIX = "dcron_"  # so that scanners for leaked secrets can know a token
 LOGIN, PLAIN = "login", "token"  # kinds
+MOST = 100  # tokens of a user that hold at once, logins not counted
 
 
 @dataclass(frozen=True, slots=True)
 class TokenRow:
-    """A token, but not its text. `replaced_by`: the id of the one that it was rotated to."""
+    """A token, but not its text. `replaced_by`: the id of the one that it was rotated to.
+    `parent`: of the one whose revocation ends it, too."""
 
     id: int
     user: str
@@ -36,6 +40,7 @@ class TokenRow:
     revoked_at: float | None
     last_used_at: float | None
     replaced_by: int | None
+    parent: int | None = None
 
     def holds(self, now: float) -> bool:
         """Whether it is neither revoked nor expired."""
@@ -81,21 +86,40 @@ def add_token(
     actor: str,
     *,
     scope: Scope = Scope.ADMIN,
+    present: int | None = None,
 ) -> Made:
-    """Make a token. KeyError: no such user."""
+    """Make a token. `present`: the id of the one that it is asked for with. KeyError: no such
+    user."""
     text = new_text()
 
     def work() -> TokenRow:
-        if not User.select().where(User.name == user).exists():
-            raise KeyError(user)
         found = row_of(text)
         if found is not None:
             return found  # a commit in doubt had been carried out
-        row = insert(text, user, name, PLAIN, scope, expires_at, now)
+        _find_room(user, now)
+        if present is not None:
+            lineage.hold(present, now)
+        row = insert(text, user, name, PLAIN, scope, expires_at, now, parent=present)
         audit.add(now, actor, "create", "token", str(row.id), after=audited(row))
         return row
 
     return Made(text, database.transaction(work, idempotent=True))
+
+
+def _find_room(user: str, now: float) -> None:
+    """Let one at a time make tokens of this user, while there are not too many. KeyError."""
+    if not User.update(tokens_made=User.tokens_made + 1).where(User.name == user).execute():
+        raise KeyError(user)
+    mine = (Token.user == user, Token.kind == PLAIN, Token.revoked_at.is_null())
+    if len(Token.select(Token.id).where(*mine, _unexpired(now)).limit(MOST)) >= MOST:
+        raise Conflict(
+            f"the user {user} has {MOST} tokens that hold, which is as many as may be: see them "
+            "with GET /tokens and revoke those that nobody needs with DELETE /tokens/{id}"
+        )
+
+
+def _unexpired(now: float) -> Any:
+    return Token.expires_at.is_null() | (Token.expires_at > now)
 
 
 def insert(
@@ -106,6 +130,8 @@ def insert(
     scope: Scope,
     expires_at: float | None,
     now: float,
+    *,
+    parent: int | None = None,
 ) -> TokenRow:
     """Write a token's row; to be called inside a transaction."""
     number = Token.insert(
@@ -116,8 +142,10 @@ def insert(
         scope=scope.value,
         created_at=now,
         expires_at=expires_at,
+        parent=parent,
     ).execute()
-    return TokenRow(number, user, name, kind, scope.value, now, expires_at, None, None, None)
+    values = (number, user, name, kind, scope.value, now, expires_at, None, None, None, parent)
+    return TokenRow(*values)
 
 
 def audited(row: TokenRow) -> dict[str, Any]:
@@ -157,10 +185,18 @@ _COLUMNS = [getattr(Token, name) for name in TokenRow.__slots__]
 
 
 def rotate_token(
-    database: Database, old: TokenRow, grace: float, now: float, actor: str
+    database: Database,
+    old: TokenRow,
+    grace: float,
+    now: float,
+    actor: str,
+    *,
+    present: int | None = None,
 ) -> Made | None:
     """A token in place of `old`, for as long as that was made for; `old` opens nothing any more, or
-    for `grace` seconds yet. None if it was rotated, revoked or has expired before."""
+    for `grace` seconds yet. What was made with `old` stands: it hangs on the new one from now on
+    (`lineage` says why). None if it was rotated, revoked or has expired before. `present`: the id
+    of the token that it is asked for with."""
     text = new_text()
     expires = None if old.expires_at is None else now + old.expires_at - old.created_at
     ends: dict[str, Any] = {"revoked_at": now}
@@ -168,23 +204,22 @@ def rotate_token(
         ends = {"expires_at": now + grace}
         if old.expires_at is not None:
             ends = {"expires_at": min(old.expires_at, now + grace)}
-    holds = Token.expires_at.is_null() | (Token.expires_at > now)
+    mine = (Token.id == old.id, Token.revoked_at.is_null(), Token.replaced_by.is_null())
 
     def work() -> TokenRow | None:
         found = row_of(text)
         if found is not None:
             return found  # a commit in doubt had been carried out
-        changed = (
-            Token.update(replaced_by=0, **ends)
-            .where(
-                Token.id == old.id, Token.revoked_at.is_null(), Token.replaced_by.is_null(), holds
-            )
-            .execute()
-        )
-        if not changed:
+        if grace > 0:  # for a while there will be one more
+            _find_room(old.user, now)
+        if present not in (None, old.id):
+            lineage.hold(present, now)
+        if not Token.update(replaced_by=0, **ends).where(*mine, _unexpired(now)).execute():
             return None
-        row = insert(text, old.user, old.name, old.kind, Scope(old.scope), expires, now)
-        Token.update(replaced_by=row.id).where(Token.id == old.id).execute()
+        parent = lineage.parent_after(old.id, present)
+        scope = Scope(old.scope)
+        row = insert(text, old.user, old.name, old.kind, scope, expires, now, parent=parent)
+        lineage.replace(old.id, row.id)
         after = {**audited(row), "replaced_by": row.id}
         audit.add(now, actor, "rotate", "token", str(old.id), before=audited(old), after=after)
         return row
@@ -193,20 +228,37 @@ def rotate_token(
     return None if row is None else Made(text, row)
 
 
-def revoke_token(database: Database, token_id: int, now: float, actor: str) -> bool:
-    """End a token; False if there is none of this id that still holds."""
+def revoke_token(database: Database, token_id: int, now: float, actor: str) -> list[int]:
+    """End a token and all that hangs on it; the ids of what held until now. To be repeated for one
+    that is over: what was made in a login outlives it, until this."""
 
-    def work() -> bool:
-        changed = (
-            Token.update(revoked_at=now)
-            .where(Token.id == token_id, Token.revoked_at.is_null())
-            .execute()
-        )
-        if changed:
-            audit.add(now, actor, "revoke", "token", str(token_id))
-        return bool(changed)
+    def work() -> list[int]:
+        here = (Token.id == token_id, Token.revoked_at.is_null())
+        ended = [token_id] if Token.update(revoked_at=now).where(*here).execute() else []
+        for row in ended:
+            audit.add(now, actor, "revoke", "token", str(row))
+        return ended + end_below(token_id, now, actor)
 
     return database.transaction(work)
+
+
+def end_below(token_id: int, now: float, actor: str) -> list[int]:
+    """End what hangs on a token, and say so in the audit; to be called inside a transaction."""
+    ended = lineage.end_below(token_id, now)
+    for row in ended:
+        audit.add(now, actor, "revoke", "token", str(row), after={"with": token_id})
+    return ended
+
+
+def log_out(database: Database, token_id: int, now: float, actor: str) -> None:
+    """End a login. What was made in it stands: it was made to last."""
+
+    def work() -> None:
+        here = (Token.id == token_id, Token.revoked_at.is_null())
+        if Token.update(revoked_at=now).where(*here).execute():
+            audit.add(now, actor, "revoke", "token", str(token_id))
+
+    database.transaction(work)
 
 
 def authenticate(database: Database, token: str, now: float) -> Login | None:

@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
-from dcron_common.db import audit, login_limits, logins, migrations, tokens, users
+from dcron_common.db import audit, login_limits, login_places, logins, migrations, tokens, users
 from dcron_common.db.connection import Database
 from dcron_common.db.login_limits import WINDOW, subject
-from dcron_common.db.models import Audit, LoginWindow, SchemaVersion, Token, User
+from dcron_common.db.login_places import KEPT
+from dcron_common.db.models import Audit, LoginBucket, SchemaVersion, Token, User
 from dcron_common.db.tokens import Made
 from dcron_common.db.users import Principal, Role, Scope
 from dcron_common.errors import Conflict
@@ -255,32 +256,48 @@ def test_a_scope_only_takes_away(
 # How often
 
 
-def test_only_so_many_may_fail_in_a_window(database: Database) -> None:
+def test_only_so_many_may_fail_and_then_one_by_one(database: Database) -> None:
     who = [subject("user", "ann", 3)]
     assert [login_limits.take(database, who, NOW) for _ in range(3)] == [None] * 3
-    opened = NOW // WINDOW * WINDOW
-    assert login_limits.take(database, who, NOW) == int(opened + WINDOW - NOW)
+    assert login_limits.take(database, who, NOW) == 100
     assert login_limits.take(database, [subject("user", "bob", 3)], NOW) is None
-    assert login_limits.take(database, who, opened + WINDOW) is None
+    assert login_limits.take(database, who, NOW + 99) == 1
+    assert login_limits.take(database, who, NOW + 100) is None
+    assert login_limits.take(database, who, NOW + 100) == 100
+
+
+def test_at_no_moment_all_is_forgotten(database: Database) -> None:
+    """Whatever span of five minutes one looks at, no more than twice as many get through."""
+    who = [subject("user", "ann", 10)]
+    let_in = [at for at in range(0, 900, 2) if login_limits.take(database, who, NOW + at) is None]
+    for start in range(0, 600, 2):
+        assert sum(start <= at < start + WINDOW for at in let_in) < 20
+
+
+def test_five_minutes_later_all_may_fail_again(database: Database) -> None:
+    who = [subject("user", "ann", 7)]
+    for at in (NOW, NOW + WINDOW):
+        assert [login_limits.take(database, who, at) for _ in range(8)][:-1] == [None] * 7
+        assert login_limits.take(database, who, at) == 43
 
 
 def test_what_did_not_fail_does_not_count(database: Database) -> None:
-    who = [subject("user", "ann", 1)]
+    who = [subject("user", "ann", 1), subject("peer", "192.0.2.1", 2)]
     for _ in range(3):
         assert login_limits.take(database, who, NOW) is None
-        login_limits.give_back(database, who, NOW)
-    login_limits.give_back(database, who, NOW)
+        login_limits.give_back(database, who)
+    login_limits.give_back(database, who[:1])  # twice, where a commit was in doubt
     assert login_limits.take(database, who, NOW) is None
     assert login_limits.take(database, who, NOW) is not None
 
 
 def test_a_subject_that_is_full_takes_nothing_of_the_others(database: Database) -> None:
-    peer, user = subject("peer", "192.0.2.1", 9), subject("user", "ann", 1)
+    peer, user = subject("peer", "192.0.2.1", 10), subject("user", "ann", 1)
     login_limits.take(database, [peer, user], NOW)
     for _ in range(20):
         assert login_limits.take(database, [peer, user], NOW) is not None
-    counted = {row.subject: row.attempts for row in database.read(lambda: list(LoginWindow))}
-    assert counted == {peer.digest: 1, user.digest: 1}
+    filled = {row.subject: row.empty_at - NOW for row in database.read(lambda: list(LoginBucket))}
+    assert filled == {peer.digest: 30, user.digest: 300}
 
 
 def test_attempts_at_once_do_not_pass_the_bound_together(database: Database) -> None:
@@ -296,17 +313,42 @@ def test_attempts_at_once_do_not_pass_the_bound_together(database: Database) -> 
     assert answers.count(None) == 3
 
 
-def test_windows_that_are_over_go(database: Database) -> None:
-    for number in range(20):
-        login_limits.take(database, [subject("user", f"u{number}", 3)], NOW)
-    login_limits.take(database, [subject("user", "ann", 3)], NOW + 2 * WINDOW)
-    assert database.read(lambda: LoginWindow.select().count()) == 1
-
-
 def test_what_was_typed_as_a_name_is_not_kept(database: Database) -> None:
     login_limits.take(database, [subject("user", "my-password", 3)], NOW)
-    (row,) = database.read(lambda: list(LoginWindow))
+    (row,) = database.read(lambda: list(LoginBucket))
     assert "my-password" not in row.subject
+
+
+# From where
+
+
+def test_a_login_makes_its_network_known_to_its_user_for_a_while(database: Database) -> None:
+    add(database, "ann", password="hash")
+    for _ in range(2):
+        logins.begin_session(database, "ann", "hash", None, NOW + 60, NOW, network="192.0.2.1")
+    known = login_places.is_known
+    assert known(database, "ann", "192.0.2.1", NOW + KEPT - 1)
+    assert not known(database, "ann", "192.0.2.1", NOW + KEPT)
+    assert not known(database, "bob", "192.0.2.1", NOW)
+    assert not known(database, "ann", "192.0.2.2", NOW)
+
+
+def test_a_wrong_password_makes_no_network_known(database: Database) -> None:
+    add(database, "ann", password="hash")
+    logins.begin_session(database, "ann", "other", None, NOW + 60, NOW, network="192.0.2.1")
+    assert not login_places.is_known(database, "ann", "192.0.2.1", NOW)
+
+
+def test_only_the_newest_networks_of_a_user_are_known(database: Database) -> None:
+    add(database, "ann", password="hash")
+    order = [*range(1, 12), 5]
+    for at, number in enumerate(order):
+        logins.begin_session(
+            database, "ann", "hash", None, NOW + 60, NOW + at, network=f"192.0.2.{number}"
+        )
+    known = [n for n in range(12) if login_places.is_known(database, "ann", f"192.0.2.{n}", NOW)]
+    assert known == [4, 5, 6, 7, 8, 9, 10, 11]
+    assert len(known) == login_places.MOST
 
 
 # The audit

@@ -7,12 +7,13 @@ from dataclasses import replace
 
 import pytest
 
-from dcron_app.manager import pace, retention, retiring
+from dcron_app.manager import logins, pace, retention, retiring
 from dcron_app.manager.main import Manager
 from dcron_common import paths
 from dcron_common.config import RetentionConfig
 from dcron_common.coordinator.local import LocalCoordinator
-from dcron_common.db import jobs, old_runs, progress, run_reads
+from dcron_common.db import jobs, login_limits, old_runs, progress, run_reads, tokens, users
+from dcron_common.db.models import LoginBucket
 from dcron_common.job import Concurrency
 from dcron_common.ledger import Standing
 from dcron_common.paths import Slot
@@ -251,3 +252,24 @@ def test_a_manager_that_leads_no_more_ends_its_round(
     kept.retention.rest()
     assert kept.retention.step() is not None
     assert count(world, job) > 1000
+
+
+def test_a_round_removes_what_nobody_logs_in_by_any_more(
+    world: World, rounds: Callable[..., Rounds], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logins, "BATCHES", 2)
+    monkeypatch.setattr(logins, "BATCH", 2)
+    now = world.time.now
+    users.add_user(world.database, "ann", users.Role.VIEWER, [], [], now, "test")
+    stays = tokens.add_token(world.database, "ann", "t", None, now, "test").row
+    for number in range(5):
+        made = tokens.add_token(world.database, "ann", "t", None, 0.0, "test")
+        tokens.revoke_token(world.database, made.row.id, now - 31 * DAY, "test")
+        who = login_limits.subject("user", str(number), 3)
+        login_limits.take(world.database, [who], now - DAY)
+    kept = rounds()
+    first, second = kept.round(), kept.round()
+    assert (first.tokens, first.whole) == (4, False)
+    assert (second.tokens, second.whole) == (1, True)
+    assert tokens.list_tokens(world.database) == [stays]
+    assert world.database.read(lambda: LoginBucket.select().count()) == 0

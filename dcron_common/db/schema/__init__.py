@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dcron_common.db.schema import (
+    accounts,
     answered,
     counter,
     first,
@@ -18,4 +19,5 @@ STEPS = (
     *(first.STEP, counter.STEP, logins.STEP, job_lists.STEP),
     *(followed.STEP, secret.STEP, retention.STEP, unsettled.STEP),
     answered.STEP,
+    accounts.STEP,
 )

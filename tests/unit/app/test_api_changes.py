@@ -42,7 +42,7 @@ CHANGES = [
     ("schedule", "*/5 * * * *"),
     ("name", "nightly"),
     ("labels", {"tier": "gold"}),
-    ("owner", "ann"),
+    ("owner", "viewer"),
     ("team", "blue"),
     ("timezone", "Europe/Riga"),
     ("environment", {"A": "1"}),

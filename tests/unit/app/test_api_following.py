@@ -184,6 +184,31 @@ def test_only_so_many_follow_and_a_place_is_given_back(reader: Reader) -> None:
     assert reader.read() == b"", "the place is free again"
 
 
+def test_one_user_follows_half_of_them_at_most(tmp_path: Path) -> None:
+    with open_api(tmp_path, followers=4) as api:
+        api.post("/jobs", COMMAND)
+        record(api, RunState.RUNNING)
+        register(api)
+        reader, answers = Reader(api), []
+
+        def follow(user: str) -> None:
+            answers.append((user, api.get(PATH, user=user)))
+
+        reader.steps = [
+            lambda: follow("admin"),  # within it, in its first pause:
+            lambda: [follow(user) for user in ("admin", "viewer")],
+            lambda: reader.write(0, b"", Mark.END),
+        ]
+        follow("admin")
+        told = [(user, answer.status) for user, answer in answers]
+        assert told == [("admin", 429), ("viewer", 200), ("admin", 200), ("admin", 200)]
+        refused = answers[0][1]
+        assert "the user admin follows 2 outputs" in refused.json["detail"]
+        assert refused.headers["Retry-After"]
+        follow("admin")
+        assert answers[-1][1].status == 200, "the places are free again"
+
+
 def test_a_place_is_given_back_when_nothing_could_be_asked_or_was_read(reader: Reader) -> None:
     reader.api.coordinator.delete(paths.registration("node1"))
     for _ in range(2):

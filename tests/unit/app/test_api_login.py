@@ -11,11 +11,11 @@ from argon2 import PasswordHasher
 from pydantic import TypeAdapter
 
 from dcron_app.api.accounts import MeShape, SessionShape
-from dcron_app.api.logins import PER_PEER, PER_USER, network_of
+from dcron_app.api.logins import PER_PEER, PER_USER, PER_USER_AND_PEER, network_of
 from dcron_app.passwords import Passwords
 from dcron_common.db import logins, tokens, users
 from dcron_common.db.login_limits import WINDOW
-from dcron_common.db.models import LoginWindow
+from dcron_common.db.models import LoginBucket
 from tests.unit.app.api_client import NOW, QUICK, Answer, Api
 
 PASSWORD = "correct horse battery"
@@ -95,19 +95,63 @@ def test_a_hash_by_older_parameters_is_renewed(api: Api) -> None:
     assert log_in(api).status == 200
 
 
+def guess(api: Api, name: str, *, beside: str = "192.0.2.") -> list[int]:
+    """So often wrongly, from as many addresses, that the name's count is full; the answers."""
+    answers = []
+    for number in range(PER_USER + 1):
+        answers.append(log_in(api, name, "wrong", peer=f"{beside}{number}").status)
+    return answers
+
+
 def test_a_name_has_only_so_many_wrong_passwords(api: Api) -> None:
-    for number in range(PER_USER):
-        assert log_in(api, password="wrong", peer=f"192.0.2.{number}").status == 401
-    refused = log_in(api)  # the right one, now
+    assert guess(api, "operator") == [401] * PER_USER + [429]
+    refused = log_in(api, peer="198.51.100.1")  # the right one, now
     assert refused.status == 429
-    assert refused.headers["Retry-After"] == str(int(WINDOW - NOW % WINDOW))
+    assert refused.headers["Retry-After"] == str(int(WINDOW / PER_USER))
     api.time[0] += float(refused.headers["Retry-After"])
-    assert log_in(api).status == 200
+    assert log_in(api, peer="198.51.100.1").status == 200
+
+
+def test_a_name_from_an_address_has_fewer(api: Api) -> None:
+    answers = [log_in(api, password="wrong").status for _ in range(PER_USER_AND_PEER + 1)]
+    assert answers == [401] * PER_USER_AND_PEER + [429]
+    assert log_in(api).status == 429
+    assert log_in(api, peer="192.0.2.2").status == 200
 
 
 def test_a_name_that_nobody_has_is_bounded_the_same(api: Api) -> None:
-    answers = [log_in(api, "nobody").status for _ in range(PER_USER + 1)]
-    assert answers == [401] * PER_USER + [429]
+    assert guess(api, "nobody") == [401] * PER_USER + [429]
+    answers = [log_in(api, "noone").status for _ in range(PER_USER_AND_PEER + 1)]
+    assert answers == [401] * PER_USER_AND_PEER + [429]
+
+
+def test_strangers_shut_nobody_out_from_where_they_have_logged_in(api: Api) -> None:
+    home = "2001:db8:1:2::7"
+    assert log_in(api, peer=home).status == 200
+    api.time[0] += 80 * 86_400
+    for _ in range(3):
+        guess(api, "operator")
+        assert log_in(api, peer="198.51.100.1").status == 429
+        assert log_in(api, peer=home).status == 200
+        assert log_in(api, peer="2001:db8:1:2::9").status == 200  # the same network
+    give_password(api, "viewer")
+    guess(api, "viewer", beside="203.0.113.")
+    assert log_in(api, "viewer", peer=home).status == 429  # not this user's
+
+
+def test_what_others_get_wrong_at_ones_own_address_closes_it_for_nobody_else(api: Api) -> None:
+    assert log_in(api).status == 200
+    for number in range(PER_PEER + 1):
+        last = log_in(api, f"user{number}")
+    assert last.status == 429
+    assert log_in(api).status == 200
+
+
+def test_also_where_one_is_known_only_so_many_may_be_wrong(api: Api) -> None:
+    assert log_in(api).status == 200
+    answers = [log_in(api, password="wrong").status for _ in range(PER_USER_AND_PEER + 1)]
+    assert answers == [401] * PER_USER_AND_PEER + [429]
+    assert log_in(api).status == 429
 
 
 def test_an_address_has_only_so_many_wrong_passwords(api: Api) -> None:
@@ -118,17 +162,19 @@ def test_an_address_has_only_so_many_wrong_passwords(api: Api) -> None:
 
 
 def test_right_passwords_do_not_count(api: Api) -> None:
-    assert {log_in(api).status for _ in range(PER_USER + 5)} == {200}
+    for peer in ("192.0.2.1", "192.0.2.2"):
+        answers = {log_in(api, peer=peer).status for _ in range(PER_USER_AND_PEER + 2)}
+        assert answers == {200}
 
 
 def test_what_is_full_costs_neither_a_hash_nor_a_row(api: Api, monkeypatch: Any) -> None:
-    for _ in range(PER_USER):
+    for _ in range(PER_USER_AND_PEER):
         log_in(api, password="wrong")
     monkeypatch.setattr(PasswordHasher, "verify", None)
-    rows = api.services.database.read(lambda: LoginWindow.select().count())
+    rows = api.services.database.read(lambda: LoginBucket.select().count())
     for _ in range(10):
         assert log_in(api, password="wrong").status == 429
-    assert api.services.database.read(lambda: LoginWindow.select().count()) == rows
+    assert api.services.database.read(lambda: LoginBucket.select().count()) == rows
 
 
 @pytest.mark.parametrize(
@@ -163,7 +209,7 @@ def test_the_open_route_takes_small_and_strict_bodies(
 ) -> None:
     answer = api.call("POST", "/login", body, user=None)
     assert (answer.status, answer.fields) == (status, [field])
-    assert api.services.database.read(lambda: LoginWindow.select().count()) == 0
+    assert api.services.database.read(lambda: LoginBucket.select().count()) == 0
 
 
 def test_the_longest_name_and_password_fit_the_bound(api: Api) -> None:
@@ -186,7 +232,7 @@ def test_passwords_are_in_no_log_and_no_answer(api: Api, caplog: pytest.LogCaptu
 
 
 def test_refusals_for_being_too_many_are_logged(api: Api, caplog: pytest.LogCaptureFixture) -> None:
-    for _ in range(PER_USER + 1):
+    for _ in range(PER_USER_AND_PEER + 1):
         log_in(api, "nobody")
     assert "refused status=429 peer=192.0.2.1" in caplog.text
 
@@ -242,6 +288,18 @@ def test_ones_own_password_is_changed_by_the_old_one_and_ends_the_logins(api: Ap
     assert log_in(api, password=OTHER).status == 200
 
 
+@pytest.mark.parametrize("by", ["the user", "an admin"])
+def test_a_new_password_ends_all_tokens_if_asked_to(api: Api, by: str) -> None:
+    if by == "the user":
+        path, body, user = "/me/password", {"old": PASSWORD, "new": OTHER}, "operator"
+    else:
+        path, body, user = "/users/operator/password", {"password": OTHER}, "admin"
+    assert api.put(path, {**body, "end_tokens": True}, user=user).status == 204
+    assert api.get("/me", user="operator").status == 401
+    assert api.get("/me", user="viewer").status == 200
+    assert log_in(api, password=OTHER).status == 200
+
+
 def test_without_the_old_password_there_is_no_new_one(api: Api) -> None:
     refused = change(api, OTHER, OTHER)
     assert (refused.status, refused.fields) == (403, ["old"])
@@ -251,7 +309,16 @@ def test_without_the_old_password_there_is_no_new_one(api: Api) -> None:
 def test_a_stolen_token_guesses_a_few_times_and_locks_nobody_out(api: Api) -> None:
     answers = [change(api, OTHER, OTHER).status for _ in range(7)]
     assert answers == [403] * 5 + [429] * 2
-    assert log_in(api).status == 200
+    session = log_in(api)
+    assert session.status == 200
+    assert change(api, PASSWORD, OTHER, session.json["token"]).status == 204
+
+
+def test_a_stolen_login_guesses_a_few_times_and_other_logins_stand(api: Api) -> None:
+    stolen, mine = (log_in(api).json["token"] for _ in range(2))
+    answers = [change(api, OTHER, OTHER, stolen).status for _ in range(7)]
+    assert answers == [403] * 5 + [429] * 2
+    assert change(api, PASSWORD, OTHER, mine).status == 204
 
 
 def test_a_first_password_is_an_admins_to_set(api: Api) -> None:

@@ -164,6 +164,53 @@ def test_a_token_is_revoked_and_again_the_same(api: Api) -> None:
     assert api.post(f"/tokens/{number}/rotate", {}, user="operator").status == 409
 
 
+def test_what_was_made_with_a_token_ends_with_it(
+    api: Api, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "dcron_app")
+    first = make(api).json
+    second = make(api, first["token"]).json
+    assert second["parent"] == first["id"]
+    assert api.delete(f"/tokens/{first['id']}", user="operator").status == 200
+    assert api.get("/me", user=second["token"]).status == 401
+    assert f"token revoked token={second['id']} with={first['id']} by=operator" in caplog.text
+    (row,) = [one for one in api.get("/tokens").json if one["id"] == second["id"]]
+    assert row["revoked_at"] == "2027-01-15T08:00:30Z"
+
+
+def test_what_was_made_with_a_token_hangs_on_what_it_is_rotated_to(api: Api) -> None:
+    first = make(api).json
+    second = make(api, first["token"]).json
+    new = api.call("POST", f"/tokens/{first['id']}/rotate", user=first["token"]).json
+    assert api.get("/me", user=second["token"]).status == 200
+    rows = {one["id"]: one for one in api.get("/tokens", user="operator").json}
+    assert rows[second["id"]]["parent"] == new["id"]
+    assert api.delete(f"/tokens/{new['id']}", user="operator").status == 200
+    assert api.get("/me", user=second["token"]).status == 401
+
+
+def test_a_logout_ends_nothing_that_was_made_in_the_login(api: Api) -> None:
+    password = "correct horse battery"
+    api.put("/users/operator/password", {"password": password})
+    body = {"name": "operator", "password": password}
+    session = api.post("/login", body, user=None).json["token"]
+    number = api.get("/me", user=session).json["token_id"]
+    made = make(api, session).json
+    assert api.post("/logout", {}, user=session).status == 204
+    assert api.get("/me", user=made["token"]).status == 200
+    assert api.delete(f"/tokens/{number}", user="operator").status == 200
+    assert api.get("/me", user=made["token"]).status == 401
+
+
+def test_a_user_has_only_so_many_tokens(api: Api) -> None:
+    for _ in range(tokens.MOST - 1):
+        token_of(api, "operator", "read")
+    refused = make(api)
+    assert refused.status == 409
+    assert "revoke those that nobody needs with DELETE /tokens/" in refused.json["detail"]
+    assert make(api, "admin").status == 201
+
+
 @pytest.mark.parametrize(
     ("more", "field"),
     [
