@@ -26,6 +26,7 @@ COLUMNS = [
     Column("expires", lambda one: instant(one["expires_at"])),
     Column("last used", lambda one: short(one["last_used_at"])),
     Column("over", lambda one: short(one["revoked_at"])),
+    key("parent", "made with"),
 ]
 _id_argument = click.argument("token_id", metavar="ID", type=click.IntRange(1))
 

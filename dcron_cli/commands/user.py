@@ -109,21 +109,27 @@ def edit(session: Session, /, user: str, no_teams: bool, **given: Any) -> None:
 
 @user.command()
 @click.argument("user", metavar="[USER]", required=False)
+@click.option(
+    "--end-tokens",
+    is_flag=True,
+    help="End all tokens of the user too, and what was made with them: after a theft.",
+)
 @profile_option
 @pass_session
-def password(session: Session, /, user: str | None) -> None:
+def password(session: Session, /, user: str | None, end_tokens: bool) -> None:
     """Set your own password, or USER's as an admin; asked for, or read from stdin.
 
     stdin: the new password in one line; for your own, the old one in a line before it.
     """
     from dcron_cli.client import path
 
+    ends = {"end_tokens": True} if end_tokens else {}
     if user is None:
         old = asked_quietly("Old password")
         new = asked_quietly("New password", confirm=True)
-        session.client.ask("PUT", "/me/password", {"old": old, "new": new})
+        session.client.ask("PUT", "/me/password", {"old": old, "new": new, **ends})
         say("the password is changed, and all your logins have ended: dcron login")
     else:
         new = asked_quietly(f"New password of {user}", confirm=True)
-        session.client.ask("PUT", path("users", user, "password"), {"password": new})
+        session.client.ask("PUT", path("users", user, "password"), {"password": new, **ends})
         say(f"the password of {user} is set")

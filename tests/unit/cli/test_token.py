@@ -25,6 +25,7 @@ ROW = {
     "revoked_at": None,
     "last_used_at": "2027-01-15T08:00:00Z",
     "replaced_by": None,
+    "parent": "7",
 }
 MADE = {**ROW, "token": NEW}
 
@@ -37,7 +38,7 @@ def script(terminal: Terminal) -> Script:
 def test_tokens_are_listed(answering: Answering) -> None:
     terminal = answering({"GET /tokens": [ROW]})
     assert terminal("token", "list").stdout.splitlines()[1].split() == [
-        *("9", "ann", "ci", "token", "operate", "-", "01-15", "08:00Z", "-")
+        *("9", "ann", "ci", "token", "operate", "-", "01-15", "08:00Z", "-", "7")
     ]
     assert json.loads(terminal("token", "list", "--user", "ann", "--json").stdout) == [ROW]
     assert [one.query for one in script(terminal).asked] == [{}, {"user": ["ann"]}]

@@ -86,6 +86,18 @@ def test_a_password_is_read_from_stdin_and_shows_nowhere(answering: Answering) -
     assert terminal("user", "password", typed="only-one\n").exit_code == 2
 
 
+def test_after_a_theft_a_new_password_ends_the_tokens_too(answering: Answering) -> None:
+    terminal = answering(
+        {"PUT /me/password": Reply(None, 204), "PUT /users/ann/password": Reply(None, 204)}
+    )
+    terminal("user", "password", "--end-tokens", typed="old-Word\nnew-Word\n")
+    terminal("user", "password", "ann", "--end-tokens", typed="new-Word\n")
+    assert [one.body for one in script(terminal).asked] == [
+        {"old": "old-Word", "new": "new-Word", "end_tokens": True},
+        {"password": "new-Word", "end_tokens": True},
+    ]
+
+
 def test_a_password_that_is_refused_is_told_by_field(answering: Answering) -> None:
     refused = problem(403, "this is not the password until now", ("old", "is wrong"))
     told = answering({"PUT /me/password": refused})("user", "password", typed="a\nb\n")
