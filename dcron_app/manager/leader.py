@@ -252,10 +252,15 @@ class Leader:
             # closes what many would now.
             if self._records:
                 # First: what is closed below is a claim that this scan has not seen.
-                self._unless_away(lambda: settle(self._database, view, wall))
+                self._unless_away(lambda: self._settle(view, wall))
                 Accounting(self._coordinator, view, proof, lambda: ulid(wall), wall).account()
                 self._unless_away(lambda: self._nowhere.account(view, wall))
                 forget_removed(self._coordinator, view, proof, wall)
+
+    def _settle(self, view: View, wall: float) -> None:
+        # What is missing in a record that was just put back is told at the next comparison.
+        if view.unsettled and not restored.is_backup(self._coordinator, self._database):
+            settle(self._database, view, wall)
 
     def _clock_is_right(self) -> bool:
         """Whether what is overdue by this clock is overdue (P7)."""
