@@ -8,6 +8,7 @@ from dcron_common.db.schema import (
     followed,
     job_lists,
     logins,
+    placed,
     retention,
     secret,
     unsettled,
@@ -15,5 +16,5 @@ from dcron_common.db.schema import (
 
 STEPS = (
     *(first.STEP, counter.STEP, logins.STEP, job_lists.STEP),
-    *(followed.STEP, secret.STEP, retention.STEP, unsettled.STEP),
+    *(followed.STEP, secret.STEP, retention.STEP, unsettled.STEP, placed.STEP),
 )

@@ -35,7 +35,7 @@ def test_it_looks_only_when_there_is_a_reason() -> None:
     spec = Spec(1, "i", 1, JobType.COMMAND, "true", "* * * * *", "UTC", 60)
     view = View(jobs={1: Wanted(spec)}, workers={"a": registration("a")})
     clock = Clock(wall=lambda: 60.0, boot=lambda: 60.0)
-    placing = Placing(coordinator, cast(Election, Led()), clock)
+    placing = Placing(coordinator, cast(Election, Led()), clock, lambda ids: {})
     assert placing.place(view)
     assert view.fences[Slot(1)].fence.holder == "a"
     assert not placing.place(view)
