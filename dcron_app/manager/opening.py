@@ -55,7 +55,7 @@ def goes_on(job: Wanted, fences: Mapping[Slot, Fence], recorded: int | None, now
 def fences_of(view: View, ids: Collection[int]) -> dict[int, dict[Slot, Fence]]:
     """The places that these jobs have; those of another job that had the number do not count."""
     found: dict[int, dict[Slot, Fence]] = {job_id: {} for job_id in ids}
-    for slot, known in view.fences.items():
+    for slot, known in view.fences.items() if found else ():
         job = view.jobs.get(slot.job_id)
         if slot.job_id in found and job and job.spec.incarnation == known.fence.incarnation:
             found[slot.job_id][slot] = known.fence
