@@ -44,7 +44,8 @@ test: check ## all tests; as root, those on lab hosts too: the lab, recovery, th
 
 explore: venv ## the protocol's machines by other random interleavings than in the tests, ten times as many
 	@$(STAGE) explore $(BIN)/python -m pytest -q --hypothesis-profile=random \
-		tests/integration/test_protocol_machine.py tests/integration/test_changes_machine.py
+		tests/integration/test_protocol_machine.py tests/integration/test_changes_machine.py \
+		tests/integration/test_partitions_machine.py
 
 cluster-test: venv ## ask the deployed lab what the cluster promises (after make lab; cuts power)
 	@bin/cluster-test tests/system/test_cluster.py tests/system/test_people.py \

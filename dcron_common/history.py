@@ -17,13 +17,15 @@ MOST = 20  # spans that an assignment carries; what waits from before them the l
 @dataclass(frozen=True, slots=True)
 class Span:
     """Minutes from `valid_from` to before `valid_to` (None: it goes on). `state`: "active", or
-    "paused", in which nothing is due."""
+    "paused", in which nothing is due. `on`: "one" worker was to have the job, or "all"; None: it
+    was not noted."""
 
     schedule: str
     timezone: str
     state: str
     valid_from: int
     valid_to: int | None = None
+    on: str | None = None
 
 
 def due(spans: Iterable[Span], after: int, until: int, limit: int | None = None) -> list[int]:

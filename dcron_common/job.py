@@ -111,8 +111,12 @@ class Spec:
     earlier: tuple[Span, ...] = ()
 
     def encode(self) -> bytes:
-        """The stored form: JSON with a version."""
-        return json.dumps({"v": VERSION, **asdict(self)}, separators=(",", ":")).encode()
+        """The stored form: JSON with a version. Without the placement of `earlier`, of which a
+        worker makes nothing and one of the release before would know nothing."""
+        values = asdict(self)
+        for span in values["earlier"]:
+            del span["on"]
+        return json.dumps({"v": VERSION, **values}, separators=(",", ":")).encode()
 
     @classmethod
     def decode(cls, data: bytes) -> Spec:

@@ -14,6 +14,8 @@ from dcron_common.errors import CoordinatorError
 from dcron_common.job import versioned
 from dcron_common.run import RunState, Trigger
 
+REMOVED = "removed"  # a fence's state: no place of the job, now or for good
+
 
 def _plain(value: Any) -> dict[str, Any]:
     """A dataclass's fields, shallow: asdict copies every value, and costs a claim more than all

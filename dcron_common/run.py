@@ -1,7 +1,8 @@
 """Runs: their states, their keys, and the record that goes into the database.
 
 A run is one attempt at one due minute (or one request). Its state only rises:
-running < lost < every result.
+running < lost < every result. What was written of a minute of which nobody told counts as little as
+`running`: it proves nothing, and whatever became of the minute replaces it.
 """
 
 from __future__ import annotations
@@ -105,3 +106,14 @@ class RunRecord:
     isolated: bool = False
     output_tail: str | None = None
     output_url: str | None = None
+
+    @property
+    def is_proven(self) -> bool:
+        """False of a due minute of which nobody told: no worker, and no fence that was written."""
+        untold = self.state in (RunState.MISSED, RunState.SKIPPED) and self.kind == CRON
+        return self.worker is not None or self.epoch > 0 or not untold
+
+    @property
+    def rank(self) -> int:
+        """A row takes over a record of higher rank only."""
+        return self.state.rank if self.is_proven else RunState.RUNNING.rank

@@ -15,11 +15,10 @@ from dcron_common.coordinator.contract import Coordinator
 from dcron_common.db.jobs import JobRow
 from dcron_common.errors import BadVersion, CoordinatorError, NoNode
 from dcron_common.paths import Slot
-from dcron_common.protocol import Fence, Notice
+from dcron_common.protocol import REMOVED, Fence, Notice
 
 log = logging.getLogger(__name__)
 
-REMOVED = "removed"
 TRIES = 20  # a fence is written about once a minute
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass, replace
 
-from dcron_app.api.announce import REMOVED, TRIES, slots
+from dcron_app.api.announce import TRIES, slots
 from dcron_app.api.errors import InDoubt, Problem, unavailable
 from dcron_app.api.places import AWAY, Asked, Held, committed, read
 from dcron_common import paths
@@ -18,7 +18,7 @@ from dcron_common.db.jobs import JobRow, has_had_its_time, spec_of
 from dcron_common.errors import ConnectionLost, CoordinatorError
 from dcron_common.ids import ulid
 from dcron_common.paths import Slot
-from dcron_common.protocol import Task
+from dcron_common.protocol import REMOVED, Task
 from dcron_common.run import Trigger, manual_key
 
 log = logging.getLogger(__name__)

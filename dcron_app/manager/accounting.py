@@ -8,7 +8,8 @@ leader does so where nobody else will:
   later, since its holder may have launched it while it was cut off;
 - the job was changed so often since that its worker cannot be told of it: at once;
 - the job was paused, removed or placed otherwise before the minute could start: at once, since
-  its fence lets nobody start it any more.
+  its fence lets nobody start it any more. A place that is closed may be kept for long by a run: it
+  tells only of what was due while the job wanted it. What came later is that of others.
 
 It decides by writing: one transaction moves the fence's mark and makes a claim that is closed
 already. From then on nobody can start these minutes, and since every claim writes the mark,
@@ -26,11 +27,11 @@ from dcron_app.manager.view import Known, View, Wanted, refresh
 from dcron_common import history, paths
 from dcron_common.coordinator.contract import Check, Coordinator, Create, Set
 from dcron_common.errors import ConnectionLost, CoordinatorError
-from dcron_common.history import ACTIVE
+from dcron_common.history import ACTIVE, Span
 from dcron_common.job import OnIsolation
 from dcron_common.ledger import SETTLING
 from dcron_common.paths import Slot
-from dcron_common.protocol import Claim, Fence, Result
+from dcron_common.protocol import REMOVED, Claim, Fence, Result
 from dcron_common.run import RunState, Trigger, cron_key
 from dcron_common.schedule import ScheduleError, parse
 
@@ -151,15 +152,16 @@ def is_accounted(view: View, slot: Slot, known: Known, now: float) -> bool:
 def find_overdue(view: View, slot: Slot, known: Known, job: Wanted, now: float) -> Overdue | None:
     """What is to be closed of one slot; None for nothing."""
     fence = known.fence
-    if job.is_open_beyond(fence.mark):
-        minutes = history.due(job.beyond, fence.mark, int(now), MOST)
+    beyond = _told_here(view, slot, fence, job, job.beyond)
+    if minutes := history.due(beyond, fence.mark, int(now), MOST):
         reason = (
             f"the job was changed more than {history.MOST} times before this minute could start"
         )
-        return Overdue(minutes, RunState.MISSED, reason) if minutes else None
+        return Overdue(minutes, RunState.MISSED, reason)
     if fence.state != ACTIVE:
-        minutes = history.due(job.spec.earlier, fence.mark, int(now), MOST)
-        reason = f"{_what_happened(slot, job)} before this minute could start"
+        earlier = _told_here(view, slot, fence, job, job.spec.earlier)
+        minutes = history.due(earlier, fence.mark, int(now), MOST)
+        reason = f"{_what_happened(fence, job)} before this minute could start"
         return Overdue(minutes, RunState.SKIPPED, reason) if minutes else None
     if job.over or (slot.node and (fence.holder is None or slot.node not in view.workers)):
         # Of a job on all: a worker that is drained or not meant has nothing to do, and one that
@@ -182,10 +184,21 @@ def _may_be_isolated(job: Wanted, fence: Fence) -> bool:
     return may_run and fence.holder is not None
 
 
-def _what_happened(slot: Slot, job: Wanted) -> str:
+def _told_here(
+    view: View, slot: Slot, fence: Fence, job: Wanted, spans: Sequence[Span]
+) -> Sequence[Span]:
+    """Those of these spans of which this place tells."""
+    if not spans or fence.state != REMOVED:
+        return spans
+    if job.removed and job.wants(slot) and not view.has_other_kind(slot):
+        return spans  # it was open until then, whatever the job wanted in between
+    return job.left_to(slot, spans)
+
+
+def _what_happened(fence: Fence, job: Wanted) -> str:
     if job.removed:
         return "the job was removed"
-    if not job.wants(slot):
+    if fence.state == REMOVED:
         return "the job's placement was changed"
     return "the job was paused"
 

@@ -29,11 +29,9 @@ from dcron_common.coordinator.contract import (
 from dcron_common.errors import BadVersion, CoordinatorError, NoNode
 from dcron_common.job import Spec
 from dcron_common.paths import Edition, Slot
-from dcron_common.protocol import Fence
+from dcron_common.protocol import REMOVED, Fence
 
 log = logging.getLogger(__name__)
-
-REMOVED = "removed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +75,8 @@ def change_for(
     """What has to be written so that `slot` stands on `holder`; None when it does already.
 
     `job` None: it is over, or has no such place any more, and the slot is closed until a later
-    revision wants it. `holder` None: it waits. `first`: the lowest mark that a slot may have which
-    nobody held before.
+    revision wants it. `holder` None: it waits. `first`: the lowest mark that it may have, if it
+    opens (`opening`).
     """
     if slot in view.unreadable:
         return None
@@ -91,7 +89,7 @@ def change_for(
         return _removal(slot, known, assigned)
     spec = job.spec
     if known is None:
-        fence = _first(job, holder, mark=max(first, *_recorded(job, slot)))
+        fence = _first(job, holder, 1, first)
     else:
         fence = _next(known.fence, job, holder, first)
     # A slot without a fence that the API writes gets it first: a change that was made before has to
@@ -114,21 +112,11 @@ def change_for(
     return Change(slot, tuple(operations), known, fence, frozenset(wanted))
 
 
-def _first(job: Wanted, holder: str | None, epoch: int = 1, mark: int = 0) -> Fence:
-    """The fence of a slot that has none. The first mark is the minute before the job may fire; or,
-    where ZooKeeper has lost the fence, the last minute that the record knows: nothing of the past
-    is done again."""
+def _first(job: Wanted, holder: str | None, epoch: int, mark: int) -> Fence:
+    """The fence of a slot that has none."""
     spec = job.spec
-    mark = max(mark, job.begins)
     epoch = max(epoch, _least_epoch(spec))
     return Fence(spec.incarnation, epoch, holder, spec.revision, state_of(spec), mark)
-
-
-def _recorded(job: Wanted, slot: Slot) -> tuple[int, int]:
-    """The newest minutes that the record knows: of this node, else of any, since a place that is
-    new does nothing of what others have done; and of none (`nowhere`)."""
-    newest = max(job.closed.values(), default=0)
-    return job.closed.get(slot.node, newest), job.closed.get("", 0)
 
 
 def _least_epoch(spec: Spec) -> int:
@@ -141,14 +129,13 @@ def _next(before: Fence, job: Wanted, holder: str | None, first: int) -> Fence:
     spec = job.spec
     if before.incarnation != spec.incarnation:
         # A restored database gave this id to another job: what ran under the old one is fenced.
-        return _first(job, holder, before.epoch + 1)
+        return _first(job, holder, before.epoch + 1, job.placed_from - 60)
     epoch = before.epoch + (before.holder != holder)
-    mark = before.mark if before.holder else max(before.mark, first)
+    mark = max(before.mark, first)
     if not job.is_behind(before):
         if before.state == REMOVED:
             # The job did not stand on this slot for a while (on one worker, on all, on one again).
             epoch = max(epoch, _least_epoch(spec))
-            mark = max(mark, spec.effective_from - 60)
         return replace(
             before,
             epoch=epoch,

@@ -29,7 +29,7 @@ from dcron_app.manager.view import View
 from dcron_common import paths, timing
 from dcron_common.clock import Clock
 from dcron_common.coordinator.contract import Check, Coordinator, Delete, shared_with
-from dcron_common.db import runs, workers
+from dcron_common.db import run_reads, runs, workers
 from dcron_common.db.connection import Database
 from dcron_common.errors import DatabaseUnavailable
 from dcron_common.ids import ulid
@@ -64,7 +64,7 @@ class Leader:
         self._admitted: set[str] = set()
         self._nowhere = Nowhere(database)
         self._followed = Followed(coordinator, database)
-        self._placing = Placing(coordinator, election, clock)
+        self._placing = Placing(coordinator, election, clock, self._told)
         self._sealing = sealing
         self._retention = retention
         self._places_due = True
@@ -117,6 +117,11 @@ class Leader:
         except DatabaseUnavailable as error:
             self._trouble = error
             self._records = False
+
+    def _told(self, ids: Sequence[int]) -> dict[int, int]:
+        found: dict[int, int] = {}
+        self._unless_away(lambda: found.update(run_reads.told_through(self._database, ids)))
+        return found
 
     def _place(self, view: View) -> None:
         if self._placing.place(view):
@@ -252,10 +257,15 @@ class Leader:
             # closes what many would now.
             if self._records:
                 # First: what is closed below is a claim that this scan has not seen.
-                self._unless_away(lambda: settle(self._database, view, wall))
+                self._unless_away(lambda: self._settle(view, wall))
                 Accounting(self._coordinator, view, proof, lambda: ulid(wall), wall).account()
                 self._unless_away(lambda: self._nowhere.account(view, wall))
                 forget_removed(self._coordinator, view, proof, wall)
+
+    def _settle(self, view: View, wall: float) -> None:
+        # What is missing in a record that was just put back is told at the next comparison.
+        if view.unsettled and not restored.is_backup(self._coordinator, self._database):
+            settle(self._database, view, wall)
 
     def _clock_is_right(self) -> bool:
         """Whether what is overdue by this clock is overdue (P7)."""

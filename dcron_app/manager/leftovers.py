@@ -8,12 +8,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from dcron_app.manager.accounting import is_accounted
-from dcron_app.manager.assigner import REMOVED
 from dcron_app.manager.view import Known, Name, View, refresh
 from dcron_common import paths
 from dcron_common.coordinator.contract import Check, Coordinator, Delete, Set
 from dcron_common.errors import ConnectionLost, CoordinatorError
 from dcron_common.paths import Slot
+from dcron_common.protocol import REMOVED
 
 log = logging.getLogger(__name__)
 

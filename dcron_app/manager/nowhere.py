@@ -2,21 +2,23 @@
 
 Each worker of such a job accounts for itself. Where none is online that carries its labels,
 undrained, the leader records every due minute once, as missed and of no node, as soon as no
-start or record of it can come any more. When workers have the job again it records what was due
-before they joined.
+start or record of it can come any more.
 
-No fence has a part in this, since the row decides nothing: it starts nothing and keeps nobody
-from starting. A worker that was away closes on its return what it missed, whatever stands here;
-the ledger shows its word instead. How far the record has come the database itself says, so a
-repeated row, of this leader or the next, changes nothing.
+No fence has a part in this, since the row decides nothing: it starts nothing, keeps nobody from
+starting, and gives way to a worker's word (P13). Nor has a leader to remember anything: how far the
+record has come it says itself, so a repeated row, of this leader or the next, changes nothing. A
+worker that joins, or gets the job when it goes to one, goes on from there (`opening`). One that was
+away closes on its return what it missed, whatever stands here; the ledger shows its word.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import replace
 
 from dcron_app.manager.accounting import MOST
+from dcron_app.manager.opening import fences_of, goes_on
 from dcron_app.manager.view import View
 from dcron_common import history
 from dcron_common.clock import minute
@@ -35,7 +37,7 @@ REASON = "no worker could have it: none was online that carries its labels, undr
 
 
 class Nowhere:
-    """Keeps in mind which jobs stood nowhere at the last look, and how far they are recorded."""
+    """Keeps in mind how far such jobs are recorded; what it does not know it reads."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -43,39 +45,26 @@ class Nowhere:
 
     def account(self, view: View, now: float) -> None:
         """Record what is overdue. `now`: epoch seconds. DatabaseUnavailable: the next look does."""
-        marks = _marks(view)
-        found = _nowhere(view, marks)
-        self._begin(view, found - self._through.keys())
+        found = _nowhere(view)
+        self._through = {i: through for i, through in self._through.items() if i in found}
+        self._begin(view, found - self._through.keys(), now)
         until = {job_id: _until(view, job_id, now) for job_id in found}
-        for job_id in [one for one in self._through if _is_removed(view, one)]:
-            del self._through[job_id]  # `settling` tells the rest
-        # What was due before it had places again, or went to one worker.
-        for job_id in self._through.keys() - found:
-            until[job_id] = min(marks.get(job_id, minute(now)), _end(view, job_id, now))
         late = {job_id: to for job_id, to in until.items() if to > self._through[job_id]}
         spans = histories.histories(self._database, sorted(late), causal=True)
         for job_id, to in late.items():
-            self._record(job_id, spans.get(job_id, []), to, now)
-        for job_id in self._through.keys() - found:
-            if self._through[job_id] >= until[job_id]:
-                del self._through[job_id]
+            self._record(view, job_id, spans.get(job_id, []), to, now)
 
-    def _begin(self, view: View, new: Iterable[int]) -> None:
+    def _begin(self, view: View, new: Collection[int], now: float) -> None:
         """Learn how far these jobs have come."""
-        ids = sorted(new)
-        # Not before its present revision: rows of no node may be those of a job on one worker.
-        through = {job_id: view.jobs[job_id].begins for job_id in ids}
-        for start in range(0, len(ids), 500):
-            for (job_id, _), last in run_reads.last_minutes(
-                self._database, ids[start : start + 500]
-            ).items():
-                through[job_id] = max(through[job_id], last)
-        for slot, known in view.fences.items():
-            if slot.job_id in through and known.fence.holder is not None:
-                through[slot.job_id] = max(through[slot.job_id], known.fence.mark)
-        self._through |= through
+        told = run_reads.told_through(self._database, sorted(new))
+        fences = fences_of(view, new)
+        for job_id in new:
+            through = goes_on(view.jobs[job_id], fences[job_id], told.get(job_id, 0), now)
+            self._through[job_id] = through
 
-    def _record(self, job_id: int, spans: Sequence[Span], until: int, now: float) -> None:
+    def _record(
+        self, view: View, job_id: int, spans: Sequence[Span], until: int, now: float
+    ) -> None:
         after = self._through[job_id]
         to = min(until, after + WEEK)
         try:
@@ -86,7 +75,10 @@ class Nowhere:
         runs.record_runs(self._database, [_row(job_id, m, now) for m in minutes[:MOST]], now)
         if minutes:
             log.warning("job=%d %d minutes are missed: %s", job_id, len(minutes[:MOST]), REASON)
-        self._through[job_id] = to if len(minutes) <= MOST else minutes[MOST - 1]
+        through = self._through[job_id] = to if len(minutes) <= MOST else minutes[MOST - 1]
+        job = view.jobs[job_id]
+        if job.unfenced:
+            view.jobs[job_id] = replace(job, closed={**job.closed, "": through})
 
 
 def _row(job_id: int, due: int, now: float) -> RunRecord:
@@ -95,40 +87,22 @@ def _row(job_id: int, due: int, now: float) -> RunRecord:
     )
 
 
-def _marks(view: View) -> dict[int, int]:
-    """The lowest mark of each job's places that a worker online has."""
-    marks: dict[int, int] = {}
-    for slot, known in view.fences.items():
-        fence = known.fence
-        if fence.state == ACTIVE and fence.holder in view.workers:
-            marks[slot.job_id] = min(fence.mark, marks.get(slot.job_id, fence.mark))
-    return marks
-
-
-def _nowhere(view: View, marks: Mapping[int, int]) -> set[int]:
+def _nowhere(view: View) -> set[int]:
     """Jobs on all that no worker online has."""
     unsure = view.unread | {slot.job_id for slot in view.unreadable}
+    held = {
+        slot.job_id
+        for slot, known in view.fences.items()
+        if known.fence.state == ACTIVE and known.fence.holder in view.workers
+    }
     return {
         job_id
         for job_id, job in view.jobs.items()
         if job.spec.placement.on == "all"
         and not job.over
-        and job_id not in marks
+        and job_id not in held
         and job_id not in unsure
     }
-
-
-def _is_removed(view: View, job_id: int) -> bool:
-    job = view.jobs.get(job_id)
-    return job is None or job.removed
-
-
-def _end(view: View, job_id: int, now: float) -> int:
-    """The last minute in which the job was on all."""
-    job = view.jobs[job_id]
-    if job.spec.placement.on == "all":
-        return minute(now)
-    return job.spec.effective_from - 60
 
 
 def _until(view: View, job_id: int, now: float) -> int:

@@ -2,30 +2,37 @@
 
 A look costs time for every job, so it is taken only when jobs were read anew, hosts came, went or
 changed, or an earlier look left something undone: never just because a second has passed.
+
+A place that was closed opens again when all is told that was due before it was closed (P7).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from dcron_app.manager import assigner, placement
+from dcron_app.manager import assigner, opening, placement
+from dcron_app.manager.accounting import is_accounted
 from dcron_app.manager.election import Election
 from dcron_app.manager.view import View, Wanted
-from dcron_common.clock import Clock, minute
+from dcron_common.clock import Clock
 from dcron_common.coordinator.contract import Coordinator
 from dcron_common.job import Concurrency
 from dcron_common.paths import Slot
+from dcron_common.protocol import REMOVED
 
 BATCH = 200  # changes committed before the leader looks up again
 
 
 class Placing:
-    """Keeps in mind whether a look is due."""
+    """Keeps in mind whether a look is due. `told`: what the record tells of jobs."""
 
-    def __init__(self, coordinator: Coordinator, election: Election, clock: Clock) -> None:
+    def __init__(
+        self, coordinator: Coordinator, election: Election, clock: Clock, told: opening.Told
+    ) -> None:
         self._coordinator = coordinator
         self._election = election
         self._clock = clock
+        self._told = told
         self._hosts: list[placement.Host] = []
         self._due = True
         self._misplaced = False
@@ -54,24 +61,28 @@ class Placing:
         present = {slot: known.fence.holder for slot, known in view.fences.items()}
         placed = placement.place(wishes, hosts, present)
         changing = _changing_shape(view, living)
+        now = self._clock.wall()
+        waiting = _untold(view, living, now)
+        slots = [
+            slot
+            for slot in placed.keys() | view.fences.keys()
+            if not (slot.job_id in view.unread or slot in waiting)
+            and not (slot.job_id in changing and living[slot.job_id].wants(slot))
+        ]
+        opening_ = {slot for slot in slots if _opens(view, slot, living, placed)}
+        first = opening.begins(view, opening_, self._told, now)
         changes: list[assigner.Change] = []
-        standing = {slot.job_id for slot in view.fences if slot.node}
-        for slot in placed.keys() | view.fences.keys():
-            job = living.get(slot.job_id)
-            if slot.job_id in view.unread:
-                continue
-            if slot.job_id in changing and job is not None and job.wants(slot):
-                continue
-            # A worker that joins a job on all does nothing of what was due before it did.
-            first = minute(self._clock.wall()) if slot.node and slot.job_id in standing else 0
-            change = assigner.change_for(view, slot, job, placed.get(slot), first)
+        for slot in slots:
+            job, holder = living.get(slot.job_id), placed.get(slot)
+            change = assigner.change_for(view, slot, job, holder, first.get(slot, 0))
             if change is not None:
                 changes.append(change)
         done = self._write(view, changes)
         # What failed was read again; where old places were closed the new ones may open.
         self._due = done < len(changes) or bool(changing and done)
-        beyond = any(job.beyond for job in living.values())  # accounting has to come first
-        self._misplaced = beyond or bool(changing) or _misplaced(wishes, hosts, placed)
+        # Accounting has to come first.
+        waits = bool(changing or waiting) or _are_open_beyond(view, living)
+        self._misplaced = waits or _misplaced(wishes, hosts, placed)
 
     def _write(self, view: View, changes: Sequence[assigner.Change]) -> int:
         """Commit changes in batches; how many were done."""
@@ -102,6 +113,39 @@ def _living(view: View, taken: set[Slot]) -> dict[int, Wanted]:
     }
 
 
+def _opens(
+    view: View, slot: Slot, living: Mapping[int, Wanted], placed: Mapping[Slot, str | None]
+) -> bool:
+    """Whether the job wants the slot, and nobody had it so far, or has it any more."""
+    job, known = living.get(slot.job_id), view.fences.get(slot)
+    if job is None or not job.wants(slot):
+        return False
+    if known is None or known.fence.state == REMOVED:
+        return True
+    return bool(slot.node and known.fence.holder is None and placed.get(slot))
+
+
+def _untold(view: View, living: Mapping[int, Wanted], now: float) -> set[Slot]:
+    """Places that are closed, that their jobs want again, and that have something to tell."""
+    return {
+        slot
+        for slot, known in view.fences.items()
+        if known.fence.state == REMOVED
+        and (job := living.get(slot.job_id)) is not None
+        and job.wants(slot)
+        and not is_accounted(view, slot, known, now)
+    }
+
+
+def _are_open_beyond(view: View, living: Mapping[int, Wanted]) -> bool:
+    """Whether a place waits for the leader to close what is too much for its worker."""
+    return any(
+        job.is_open_beyond(known.fence.mark)
+        for slot, known in view.fences.items()
+        if (job := living.get(slot.job_id)) is not None and job.beyond
+    )
+
+
 def _changing_shape(view: View, living: Mapping[int, Wanted]) -> set[int]:
     """Jobs that forbid overlap, and go from one worker to all or back: a new place opens when the
     old ones are closed and the last run in them is over."""
@@ -110,7 +154,7 @@ def _changing_shape(view: View, living: Mapping[int, Wanted]) -> set[int]:
         job = living.get(slot.job_id)
         if job is None or job.wants(slot) or job.spec.concurrency is Concurrency.ALLOW:
             continue
-        if known.fence.state != assigner.REMOVED or known.fence.active is not None:
+        if known.fence.state != REMOVED or known.fence.active is not None:
             found.add(slot.job_id)
     return found
 

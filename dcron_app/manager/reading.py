@@ -80,11 +80,12 @@ class _Found:
             closed.setdefault(job_id, {})[node] = minute
         # Of a job that has runs, and no fence any more, the record says where it goes on: nothing
         # of its past is done again. One that has neither never stood anywhere: all is open.
-        marks = {row.id: self.marks.get(row.id, 0) for row in rows if row.id not in closed}
-        behind = [row.id for row in rows if row.id in marks and _has_earlier(row, marks[row.id])]
+        newest = {job_id: max(minutes.values()) for job_id, minutes in closed.items()}
+        marks = {row.id: self.marks.get(row.id, newest.get(row.id, 0)) for row in rows}
+        behind = [row.id for row in rows if _has_earlier(row, marks[row.id])]
         written = histories.histories(database, behind, causal=True)
         for row in rows:
-            earlier = _unclosed(row.id, written.get(row.id, []), marks.get(row.id, 0))
+            earlier = _unclosed(row.id, written.get(row.id, []), marks[row.id])
             self.jobs[row.id] = Wanted(
                 replace(jobs.spec_of(row), earlier=earlier[-history.MOST :]),
                 over=row.removed_at is not None or jobs.has_had_its_time(row),

@@ -4,7 +4,8 @@ A job's fence tells which minutes are closed. A job may be removed before the le
 one, or has given it those of a new placement. So a removal leaves a mark in the job's row, which
 only goes once the job has no fence any more and the record has a row for each minute from the
 last one that it knows. No fence has a part in it: what has none starts nothing. A leader that dies
-in between is followed by one that finds the mark.
+in between is followed by one that finds the mark. These rows prove nothing: what a worker may
+record later replaces them (P13).
 """
 
 from __future__ import annotations

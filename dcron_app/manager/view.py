@@ -30,7 +30,7 @@ class Wanted:
     `fenced` is the highest revision that the job's fences showed before the row was read: the API
     writes the database first, so a fence at that revision is no proof that the row is old. (It
     may have been put back from a backup.) `unfenced`: the job had no fence then; `closed`: of such
-    a job the newest minute in the record by node (empty for a job on one): where it goes on.
+    a job the newest minute in the record by node (empty for a job on one).
     `beyond`: spans of its history with open minutes that are too many for its workers; the leader
     closes these minutes before any worker has the job. `edition`: of `spec`.
     """
@@ -50,11 +50,31 @@ class Wanted:
         object.__setattr__(self, "edition", edition)
 
     @property
-    def begins(self) -> int:
-        """The minute before the first that a place without a fence may tell of. What waits from
-        earlier revisions is told by a fence, if the job has any."""
-        spans = (*self.beyond, *self.spec.earlier) if self.unfenced else ()
-        return min([self.spec.effective_from, *[span.valid_from for span in spans]]) - 60
+    def placed_from(self) -> int:
+        """The first minute of its present placement of which something may still be told."""
+        first = self.spec.effective_from
+        for span in reversed((*self.beyond, *self.spec.earlier)):
+            if span.on != self.spec.placement.on:
+                break
+            first = min(first, span.valid_from)
+        return first
+
+    def begins(self, beside: bool) -> int:
+        """The minute before the first that a place which opens may tell of. `beside`: there are
+        places of another placement, which tell of what was due by that."""
+        spans = () if beside else (*self.beyond, *self.spec.earlier)
+        return min([self.placed_from, *[span.valid_from for span in spans]]) - 60
+
+    def left_to(self, slot: Slot, spans: Sequence[Span]) -> list[Span]:
+        """Those of these spans of which a place that is closed has to tell: what was due while
+        such places were wanted. The present placement is told by its open places."""
+        kind = "all" if slot.node else "one"
+        open_from = self.placed_from if self.wants(slot) and not self.removed else None
+        return [
+            span
+            for span in spans
+            if span.on in (None, kind) and (open_from is None or span.valid_from < open_from)
+        ]
 
     def is_behind(self, fence: Fence) -> bool:
         """Whether the API has written a revision that was not read yet (P15)."""
@@ -126,6 +146,13 @@ class View:
         """The slot's fence, if there is one."""
         known = self.fences.get(slot)
         return known.fence if known else None
+
+    def has_other_kind(self, slot: Slot) -> bool:
+        """Whether the slot's job has places of the other kind, too: one, or one on each worker."""
+        return any(
+            other.job_id == slot.job_id and bool(other.node) != bool(slot.node)
+            for other in self.fences
+        )
 
     def marks_and_revisions(self) -> tuple[dict[int, int], dict[int, int]]:
         """The lowest mark and the highest revision of each job's fences."""

@@ -138,4 +138,5 @@ def _write_history(row: JobRow) -> None:
         timezone=row.timezone,
         state="paused" if row.paused else "active",
         valid_from=row.effective_from,
+        placed_on=spec_of(row).placement.on,
     ).execute()

@@ -28,6 +28,7 @@ def histories(
         JobRevision.state,
         JobRevision.valid_from,
         JobRevision.valid_to,
+        JobRevision.placed_on,
     )
     query: Any = (
         JobRevision.select(*columns)

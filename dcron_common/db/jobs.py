@@ -163,6 +163,7 @@ def _insert(new: NewJob, now: float, actor: str) -> JobRow:
         timezone=spec.timezone,
         state="paused" if spec.paused else "active",
         valid_from=values["effective_from"],
+        placed_on=spec.placement.on,
     ).execute()
     job_secrets.write(job_id, (), spec.secrets)
     lookups.describe(job_id)

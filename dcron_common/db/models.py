@@ -86,7 +86,8 @@ class JobText(_Table):
 class JobRevision(_Table):
     """What was due comes from here (P8): one row for each span of a schedule.
 
-    A span is the minutes from `valid_from` to before `valid_to`; null: it goes on.
+    A span is the minutes from `valid_from` to before `valid_to`; null: it goes on. `placed_on`:
+    "one" or "all"; null: it was written by a release that did not note it.
     """
 
     id = BigAutoField()
@@ -97,6 +98,7 @@ class JobRevision(_Table):
     state = CharField(max_length=8)
     valid_from = BigIntegerField()
     valid_to = BigIntegerField(null=True)
+    placed_on = CharField(max_length=3, null=True)
 
     class Meta:
         indexes = ((("job_id", "revision"), True),)

@@ -10,14 +10,15 @@ from dataclasses import fields
 from functools import partial
 from typing import Any
 
-from peewee import fn
+from peewee import JOIN, fn
 
 from dcron_common.db.connection import Database
-from dcron_common.db.models import Job, Run
+from dcron_common.db.models import Job, Run, RunHorizon
 from dcron_common.db.run_index import by_key, newest_minute
 from dcron_common.run import CRON, RESTORED, RunRecord, RunState, Trigger
 
 _FEW = 50
+_MANY = 500
 _RECORD = [getattr(Run, item.name) for item in fields(RunRecord)]
 
 
@@ -71,6 +72,25 @@ def last_minutes(database: Database, ids: Sequence[int]) -> dict[tuple[int, str]
         )
         rows: list[tuple[int, str, int]] = database.read(partial(list, query), causal=True)
         found |= {(job_id, node): newest for job_id, node, newest in rows}
+    return found
+
+
+def told_through(database: Database, ids: Sequence[int], *conditions: Any) -> dict[int, int]:
+    """Of each of these jobs for which the conditions hold the newest due minute of which there is a
+    row, or was one before retention removed it; 0 for none. One step into the index for each.
+    Causal."""
+    found: dict[int, int] = {}
+    newest = newest_minute("run", database, lambda run: run.kind.in_([CRON, RESTORED]))
+    columns = (Job.id, fn.COALESCE(newest, 0), fn.COALESCE(RunHorizon.through, 0))
+    for start in range(0, len(ids), _MANY):
+        query: Any = (
+            Job.select(*columns)
+            .join(RunHorizon, JOIN.LEFT_OUTER, on=RunHorizon.job_id == Job.id)
+            .where(Job.id.in_(list(ids[start : start + _MANY])), *conditions)
+            .tuples()
+        )
+        rows: list[tuple[int, ...]] = database.read(partial(list, query), causal=True)
+        found |= {job_id: max(through) for job_id, *through in rows}
     return found
 
 

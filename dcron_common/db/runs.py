@@ -1,7 +1,8 @@
 """Writing runs and what they make of their job's status (P13).
 
 A row is identified by (job, scheduled_at, kind, node, attempt) and only rises: a record that
-says less than the table is ignored. Repeating a call changes nothing.
+says less than the table is ignored. Repeating a call changes nothing. A row that proved nothing
+(`RunRecord.is_proven`) becomes that of the run which replaces it, whose output has that run's name.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ _ONE_SHOT = {
     RunState.SUCCEEDED: Status.FINISHED,
     **dict.fromkeys(FAILING | {RunState.MISSED, RunState.SKIPPED, RunState.KILLED}, Status.ERROR),
 }
+_NAME = ("run_id", "trigger")
 _KEPT_BY_RANK = (
     "state",
     "worker",
@@ -56,14 +58,17 @@ def _upsert(records: Sequence[RunRecord], *, mariadb: bool) -> None:
         return fn.VALUES(getattr(Run, name)) if mariadb else getattr(EXCLUDED, name)
 
     rises = new("rank") > Run.rank
+    unproven = (Run.rank == RunState.RUNNING.rank) & (Run.state != RunState.RUNNING)
+    # The names first, the rank last: MariaDB assigns from left to right, and compares with what it
+    # has assigned.
     update: dict[object, object] = {
-        getattr(Run, name): Case(None, [(rises, new(name))], getattr(Run, name))
-        for name in _KEPT_BY_RANK
+        getattr(Run, name): Case(None, [(condition, new(name))], getattr(Run, name))
+        for names, condition in ((_NAME, rises & unproven), (_KEPT_BY_RANK, rises))
+        for name in names
     }
     # What a record that comes later may not know, it does not take away.
     for name in ("started_at", "output_url"):
         update[getattr(Run, name)] = fn.COALESCE(new(name), getattr(Run, name))
-    # Last: MariaDB assigns from left to right, and the lines above compare with the old rank.
     update[Run.rank] = Case(None, [(rises, new("rank"))], Run.rank)
     query = Run.insert_many(rows)
     if mariadb:
@@ -75,7 +80,7 @@ def _upsert(records: Sequence[RunRecord], *, mariadb: bool) -> None:
 
 def _row(record: RunRecord) -> dict[str, object]:
     values: dict[str, object] = {name: getattr(record, name) for name in record.__slots__}
-    values["rank"] = record.state.rank
+    values["rank"] = record.rank
     values["reason"] = record.reason[:512] if record.reason else record.reason
     return values
 

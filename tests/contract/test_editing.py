@@ -14,7 +14,7 @@ from dcron_common.db.connection import Database
 from dcron_common.db.models import Audit
 from dcron_common.db.runs import record_runs
 from dcron_common.errors import Conflict
-from dcron_common.job import JobType, Spec
+from dcron_common.job import JobType, Placement, Spec
 from dcron_common.ledger import due
 from dcron_common.run import RunRecord, RunState, Trigger, manual_key
 from tests.contract.records import MINUTE, NOW
@@ -46,6 +46,13 @@ def test_a_change_is_the_next_revision_with_its_history(database: Database) -> N
     assert (first.valid_to, first.schedule) == (MINUTE + 120, "* * * * *")
     assert (second.valid_from, second.valid_to) == (MINUTE + 120, None)
     assert (second.schedule, second.state) == ("5 * * * *", "active")
+
+
+def test_the_history_tells_where_a_job_was_to_stand(database: Database) -> None:
+    row = insert(database)
+    made = update(database, row, NOW + 60, placement=Placement({}, "all"))
+    assert made is not None
+    assert [span.on for span in histories.spans_of(database, row.id)] == ["one", "all"]
 
 
 def test_every_minute_is_due_by_one_revision_only(database: Database) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -13,7 +14,7 @@ from dcron_common.db.runs import record_runs
 from dcron_common.errors import Conflict
 from dcron_common.job import Placement
 from dcron_common.protocol import Registration
-from dcron_common.run import RunState
+from dcron_common.run import RunState, Trigger
 from tests.contract.records import MINUTE, NOW, count_jobs, insert, run_of
 
 # Jobs
@@ -180,6 +181,23 @@ def test_p13_a_run_only_rises(database: Database) -> None:
     assert [run.state for run in run_reads.runs_of(database, 1, 10)] == [RunState.SUCCEEDED]
     assert database.read(lambda: Run.select().count()) == 1
     assert status_of(database) == ("scheduled", MINUTE, 1), "a loss told late made it an error"
+
+
+def test_p13_whatever_became_of_a_minute_replaces_what_proves_nothing(database: Database) -> None:
+    insert(database)
+    untold = replace(run_of(1, MINUTE, RunState.MISSED), run_id="U" * 26, reason="untold")
+    began = replace(run_of(1, MINUTE, RunState.RUNNING), run_id="R" * 26, worker="a")
+    record_runs(database, [untold, began, untold], NOW)
+    (row,) = run_reads.runs_of(database, 1, 10)
+    assert (row.state, row.run_id) == (RunState.MISSED, "U" * 26), "nothing vouches for its end yet"
+    ended = replace(began, state=RunState.SUCCEEDED, trigger=Trigger.CATCH_UP)
+    record_runs(database, [ended, untold], NOW)
+    (row,) = run_reads.runs_of(database, 1, 10)
+    assert (row.state, row.run_id, row.trigger) == (ended.state, "R" * 26, Trigger.CATCH_UP)
+    assert (row.worker, row.reason) == ("a", ended.reason)
+    proven = replace(untold, epoch=1, run_id="E" * 26)
+    record_runs(database, [proven], NOW)
+    assert run_reads.runs_of(database, 1, 10) == [row]
 
 
 def test_last_runs_are_read_for_many_jobs_at_once(database: Database) -> None:

@@ -71,10 +71,13 @@ def test_p7_minutes_before_a_worker_joined_are_missed_and_none_is_left_out(world
     world.lose("a")
     world.go(360)
     world.add("c", {"disk": "tape"})
+    world.turn()
+    world.finish()
     for _ in range(5):
         world.go(60)
         world.finish()
-    assert outcomes(world, job, START + 600) == [SUCCEEDED, *[MISSED] * 6, *[SUCCEEDED] * 3]
+    # It starts the newest of those that nobody had, as far as that may start yet.
+    assert outcomes(world, job, START + 600) == [SUCCEEDED, *[MISSED] * 5, *[SUCCEEDED] * 4]
 
 
 def test_p7_of_a_minute_that_a_worker_closed_on_its_return_its_word_counts(world: World) -> None:
@@ -143,7 +146,7 @@ def test_p7_a_job_that_goes_to_one_worker_keeps_the_minutes_that_it_may_still_st
     spec = replace(spec_of(before), placement=Placement({"disk": "tape"}))
     assert update_job(world.database, before, NewJob(spec, "ann", {}), world.time.now, "ann")
     world.go(90)
-    assert [row.scheduled_at for row in world.rows(job)] == [START + 60 * n for n in range(1, 6)]
+    assert [row.scheduled_at for row in world.rows(job)] == [START + 60 * n for n in range(1, 4)]
     world.add("a", {"disk": "tape"})
     world.go(10)
     world.finish()

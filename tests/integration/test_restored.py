@@ -11,7 +11,11 @@ from dcron_app.api.announce import announce, write_fences
 from dcron_common.db import jobs
 from dcron_common.db.editing import update_job
 from dcron_common.db.jobs import NewJob, spec_of
+from dcron_common.run import RESTORED
+from tests.integration.asking import JOB, fences, made, patch
+from tests.integration.look import unaccounted
 from tests.integration.world import Node, World
+from tests.unit.app.api_client import Api
 
 
 @contextmanager
@@ -54,3 +58,28 @@ def test_p15_a_change_of_a_restored_job_reaches_its_worker(world: World) -> None
     change(world, job, "other")
     world.go(130)
     assert set(commands(node)) == {"other"}
+
+
+def test_p8_the_gap_of_a_restored_job_without_a_fence_is_that_of_all_its_revisions(
+    world: World, api: Api
+) -> None:
+    """It was removed after the backup, and is changed before any leader has seen it back."""
+    node = world.add("a")
+    job = made(api, {**JOB, "catch_up": "all"})
+    world.go(62)
+    world.finish()
+    with put_back(world):
+        for _ in range(3):
+            world.go(60)
+            world.finish()
+        assert api.call("DELETE", f"/jobs/{job}").status == 200
+        world.go(60)
+        assert fences(world, job) == []
+    launched = len(node.processes.launched)
+    patch(api, job, retries=1)
+    world.another_leads()
+    world.go(50)
+    (gap,) = [row for row in world.rows(job) if row.kind == RESTORED]
+    assert gap.node == ""
+    assert unaccounted(world, job, deadline=0) == []
+    assert len(node.processes.launched) == launched, "nothing of the past is done again"

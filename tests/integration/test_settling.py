@@ -7,13 +7,15 @@ from collections.abc import Sequence
 import pytest
 
 from dcron_app.manager import settling
-from dcron_common import paths
+from dcron_common import paths, timing
 from dcron_common.db import jobs, runs, unsettled
 from dcron_common.db.connection import Database
 from dcron_common.db.models import RunHorizon
-from dcron_common.run import RunRecord, RunState
+from dcron_common.run import CRON, RESTORED, RunRecord, RunState
 from tests.integration.asking import JOB, fences, made, patch
 from tests.integration.look import unaccounted
+from tests.integration.test_first_places import forget_fences
+from tests.integration.test_restored import put_back
 from tests.integration.world import START, World
 from tests.unit.app.api_client import Api
 
@@ -113,3 +115,54 @@ def test_p7_a_removal_by_a_clock_that_is_ahead_leaves_no_minute_without_a_row(
     world.time.now -= 1.5
     world.go(10)
     assert [row.scheduled_at for row in world.rows(job)] == [START + 60, START + 120]
+
+
+def test_p13_what_a_worker_records_later_replaces_what_was_told_without_proof(
+    world: World, api: Api
+) -> None:
+    """All fences are lost, with the claims, and the job is removed before its end is recorded."""
+    node = world.add("a")
+    job = made(api, JOB)
+    world.go(62)
+    (run_id,) = node.processes.running
+    node.database_away = True
+    node.end()
+    world.turn()
+    for name in world.app.children(paths.runs("a")):
+        world.app.delete(f"{paths.runs('a')}/{name}")
+    forget_fences(world)
+    assert api.call("DELETE", f"/jobs/{job}").status == 200
+    assert world.manager._leader.step()
+    world.time.now += 5
+    assert world.manager._leader.step()
+    assert [row.state for row in world.rows(job)] == [RunState.SKIPPED]
+    node.database_away = False
+    world.go(30)
+    (row,) = world.rows(job)
+    assert (row.state, row.run_id, row.worker) == (RunState.SUCCEEDED, run_id, "a")
+
+
+@pytest.mark.parametrize("noticed", ["by a notice", "at a comparison"])
+def test_p8_a_job_removed_again_after_a_restore_shows_the_gap(
+    world: World, api: Api, noticed: str
+) -> None:
+    """Nobody has looked at the record since it was put back."""
+    node = world.add("a")
+    job = made(api, JOB)
+    world.go(62)
+    world.finish()
+    with put_back(world):
+        for _ in range(5):
+            world.go(60)
+            world.finish()
+        assert api.call("DELETE", f"/jobs/{job}").status == 200
+        world.go(60)
+        assert fences(world, job) == [] and len(node.processes.launched) == 6
+    if noticed == "at a comparison":
+        world.time.now += timing.COMPARE
+    assert api.call("DELETE", f"/jobs/{job}").status == 200
+    world.go(60)
+    states = {(row.kind, row.state) for row in world.rows(job)}
+    assert states == {(CRON, RunState.SUCCEEDED), (RESTORED, RunState.LOST)}
+    assert unaccounted(world, job, deadline=0) == []
+    assert unsettled.unsettled(world.database, 10) == []

@@ -1,0 +1,144 @@
+"""P7, P8: each minute is told by a place that its job wanted when it was due, or by nobody's row;
+whatever changed since, and whoever leads by now."""
+
+from __future__ import annotations
+
+import pytest
+
+from dcron_common.run import RunState
+from tests.integration.asking import JOB, fences, made, patch
+from tests.integration.look import unaccounted
+from tests.integration.world import START, World
+from tests.unit.app.api_client import Api
+
+TAPE = {"on": "all", "labels": {"disk": "tape"}}
+SHORT = {**JOB, "starting_deadline_seconds": 60}
+
+
+@pytest.mark.parametrize("change", [{"retries": 1}, {"placement": {"on": "one"}}])
+@pytest.mark.parametrize("told", [0, 480])
+def test_p7_a_job_that_no_worker_may_have_keeps_its_minutes_through_a_change_and_a_new_leader(
+    world: World, api: Api, change: dict[str, object], told: int
+) -> None:
+    """`told`: seconds in which the leader had told of some of its minutes already."""
+    world.add("a")
+    job = made(api, {**SHORT, "placement": TAPE})
+    world.go(62 + told)
+    patch(api, job, **change)
+    world.another_leads()
+    for _ in range(8):
+        world.go(60)
+        world.finish()
+    assert unaccounted(world, job, deadline=60) == []
+
+
+@pytest.mark.parametrize("leads", ["the same", "another"])
+def test_p7_a_worker_that_joins_when_no_other_is_left_goes_on_where_they_ended(
+    world: World, api: Api, leads: str
+) -> None:
+    gone = world.add("a", {"disk": "tape"})
+    job = made(api, {**SHORT, "placement": TAPE})
+    world.go(62)
+    world.finish()
+    world.time.now = START + 119
+    world.lose(gone.name)
+    world.time.now += 63
+    if leads == "another":
+        world.another_leads()
+    joined = world.add("b", {"disk": "tape"})
+    for _ in range(4):
+        world.go(60)
+        world.finish()
+    assert joined.processes.launched[0].key == str(START + 180)
+    assert unaccounted(world, job, deadline=0) == []
+
+
+def test_p7_a_worker_that_joins_others_does_nothing_of_what_was_due_before(
+    world: World, api: Api
+) -> None:
+    world.add("a", {"disk": "tape"})
+    job = made(api, {**JOB, "catch_up": "all", "placement": TAPE})
+    for _ in range(3):
+        world.go(60)
+        world.finish()
+    joined = world.add("b", {"disk": "tape"})
+    world.go(61)
+    assert len(joined.processes.launched) == 1
+    assert unaccounted(world, job, deadline=0) == []
+
+
+@pytest.mark.parametrize("before", ["one", "all"])
+@pytest.mark.parametrize("edits", [0, 1])
+def test_p8_places_that_are_opened_again_tell_what_was_due_since_they_were_wanted(
+    world: World, api: Api, before: str, edits: int
+) -> None:
+    """Nobody leads when the job goes back, and is due."""
+    node = world.add("a")
+    other = "all" if before == "one" else "one"
+    job = made(api, {**JOB, "placement": {"on": before}})
+    world.go(62)
+    world.finish()
+    patch(api, job, placement={"on": other})
+    world.turn()
+    patch(api, job, placement={"on": before})
+    for number in range(edits):
+        world.time.now += 61
+        patch(api, job, retries=number + 1)
+    world.time.now += 130
+    world.another_leads()
+    world.go(30)
+    world.finish(node)
+    assert unaccounted(world, job, deadline=0) == []
+    keys = [launch.key for launch in node.processes.launched]
+    assert len(keys) == len(set(keys))
+
+
+@pytest.mark.parametrize("before", ["one", "all"])
+def test_p7_a_closed_place_tells_nothing_of_minutes_that_others_run(
+    world: World, api: Api, before: str
+) -> None:
+    """A run outlives two changes, so its place is still known."""
+    node = world.add("a")
+    other = "all" if before == "one" else "one"
+    job = made(api, {**JOB, "concurrency": "allow", "placement": {"on": before}})
+    world.go(62)
+    patch(api, job, placement={"on": other})
+    for _ in range(3):
+        world.go(60)
+        while len(node.processes.running) > 1:
+            end_newest(world)
+    patch(api, job, retries=1)
+    world.go(70)
+    assert len(fences(world, job)) == 2
+    skipped = [row for row in world.rows(job) if row.state is RunState.SKIPPED]
+    assert skipped == []
+    world.finish()
+    assert unaccounted(world, job, deadline=0) == []
+
+
+def end_newest(world: World) -> None:
+    """The newest process of worker a ends well."""
+    node = world.nodes["a"]
+    newest = node.processes.running.popitem()
+    node.processes.running = {**dict([newest]), **node.processes.running}
+    node.end()
+    world.turn()
+
+
+def test_p8_what_no_place_of_a_placement_ever_had_is_told_by_the_next(
+    world: World, api: Api
+) -> None:
+    """A run keeps the new places from being opened until the job goes back."""
+    node = world.add("a")
+    job = made(api, {**JOB, "starting_deadline_seconds": 86_400})
+    world.go(62)
+    patch(api, job, placement={"on": "all"})
+    world.go(120)
+    assert len(fences(world, job)) == 1
+    patch(api, job, placement={"on": "one"})
+    world.another_leads()
+    world.go(20)
+    for _ in range(4):
+        world.finish(node)
+        world.go(30)
+    assert unaccounted(world, job, deadline=0) == []
