@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
+from typing import Any
 
 from bottle import HTTPResponse
 
@@ -16,7 +18,7 @@ class Description:
     """`others`: all routes but its own."""
 
     def __init__(self, others: Sequence[Route]) -> None:
-        self._document = describe([*others, *self.routes()])
+        self._others = others
 
     def routes(self) -> list[Route]:
         """What it answers."""
@@ -28,3 +30,8 @@ class Description:
     def show(self) -> HTTPResponse:
         """The document."""
         return reply(self._document)
+
+    @cached_property
+    def _document(self) -> dict[str, Any]:
+        """Made when it is first asked for: it takes longer than all else that a start does."""
+        return describe([*self._others, *self.routes()])
