@@ -38,7 +38,5 @@ def check_owner(database: Database, wanted: str, before: str | None, user: Princ
     the answer stays right."""
     if wanted in (before, user.name) or users.get_user(database, wanted) is not None:
         return
-    message = (
-        f"names nobody: there is no user {wanted}; make one first (POST /users), or name another"
-    )
+    message = f"names nobody: there is no user {wanted}; name another, or have it made first"
     raise invalid(("owner", message))

@@ -44,8 +44,8 @@ def walk(api: Api, query: str) -> list[str]:
 def several(api: Api) -> Api:
     """Five jobs that differ in all that is filtered by."""
     post(api, name="Nightly backup", labels={"tier": "gold", "app": "web"}, executable="rsync -a")
-    post(api, name="cleanup", labels={"tier": "gold"}, owner="ann", team="blue", paused=True)
-    post(api, labels={"tier": "silver", "app": "web"}, owner="ann", run_as="backup")
+    post(api, name="cleanup", labels={"tier": "gold"}, owner="operator", team="blue", paused=True)
+    post(api, labels={"tier": "silver", "app": "web"}, owner="operator", run_as="backup")
     body = {"executable": "IyEvYmluL3No", "type": "script", "filename": "Rotate.sh"}
     post(api, name="a", **body)
     post(api, name="zz", labels={"note": "a=b & c"})
@@ -69,7 +69,7 @@ FILTERS = [
     ("status=error", "3"),
     ("status=finished", "5"),
     ("type=script", "4"),
-    ("owner=ann", "23"),
+    ("owner=operator", "23"),
     ("team=blue", "2"),
     ("worker=node1", "13"),
     ("run_as=backup", "3"),
@@ -87,8 +87,8 @@ FILTERS = [
     ("q=%25", ""),
     ("q=_", ""),
     ("q=IyEv", ""),
-    ("q=ls&owner=ann&label=app=web", "3"),
-    ("owner=ann&status=error", "3"),
+    ("q=ls&owner=operator&label=app=web", "3"),
+    ("owner=operator&status=error", "3"),
     ("owner=nobody", ""),
 ]
 

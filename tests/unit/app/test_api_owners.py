@@ -15,7 +15,9 @@ def refused(answer: Answer) -> bool:
     if answer.status < 400:
         return False
     assert (answer.status, answer.fields) == (422, ["owner"])
-    assert "no user nobody; make one first (POST /users)" in answer.json["errors"][0]["message"]
+    assert (
+        "no user nobody; name another, or have it made first" in answer.json["errors"][0]["message"]
+    )
     return True
 
 
