@@ -85,11 +85,14 @@ class Partitions(RuleBasedStateMachine):
 
     # -- what happens
 
-    @rule(name=NODES)
-    def a_worker_is_cut_off(self, name: str) -> None:
+    @rule(name=NODES, minutes=st.integers(0, 1))
+    def a_worker_is_cut_off(self, name: str, minutes: int) -> None:
+        """And so many minutes begin."""
         if name not in self.cut_at:
             self.cut_at[name] = self.world.time.now
             self.world.nodes[name].cut()
+        for _ in range(minutes):
+            self.a_minute_begins(2)
 
     @rule(name=NODES)
     def a_worker_is_healed(self, name: str) -> None:
@@ -112,11 +115,9 @@ class Partitions(RuleBasedStateMachine):
 
     @rule(late=st.integers(0, 3))
     def a_minute_begins(self, late: int) -> None:
-        left = 60 - self.world.time.now % 60 + late
-        while left > 0:
-            step = min(left, 15)
-            left -= step
-            self.time_passes(int(step), 1)
+        left = int(60 - self.world.time.now % 60)
+        self.time_passes(left - 1, 1)
+        self.time_passes(1 + late, 1)
 
     def _guard(self, name: str, cut_for: float) -> None:
         """The launcher ends leased runs; the service gives the session up."""
@@ -245,7 +246,7 @@ def _living(node: Node) -> list[str]:
 
 
 Partitions.TestCase.settings = settings(
-    stateful_step_count=25,
+    stateful_step_count=15,
     deadline=None,
     suppress_health_check=list(HealthCheck),
 )
