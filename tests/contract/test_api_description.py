@@ -45,6 +45,8 @@ UNSAYABLE = {
 }
 # What refuses invalid data beside schemathesis's own list: no length, too much of it.
 REFUSALS = [400, 401, 403, 404, 405, 406, 409, 411, 412, 413, 415, 422, 428, 429]
+# What valid data may meet: rights, what is there already, and a bound that others have used up.
+ACCEPTED = ["2xx", 401, 403, 404, 409, 412, 429]
 SOCKETS = ("max_redirects", "verify", "cert", "proxies")
 
 
@@ -81,7 +83,9 @@ class Run:
                 "negative_data_rejection": {"expected-statuses": REFUSALS},
                 # A job that was removed stays readable until retention takes it.
                 "use_after_free": {"enabled": False},
-                "positive_data_acceptance": {"expected-statuses": ["2xx", 401, 403, 404, 409, 412]},
+                "positive_data_acceptance": {
+                    "expected-statuses": ["2xx", 401, 403, 404, 409, 412, 429]
+                },
             },
             "phases": {
                 name: {"enabled": (name == "stateful") is stateful}
