@@ -7,7 +7,6 @@ Without an answer, or without a good token, nothing more is tried.
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -102,8 +101,7 @@ def carry_out(client: Client, steps: Sequence[Step]) -> list[Outcome]:
 def _do(client: Client, step: Step) -> None:
     if step.kind is Kind.CREATE:
         # Not an upsert: a job that somebody made by this name in between is a conflict.
-        once = {"Idempotency-Key": secrets.token_hex(16)}
-        client.ask("POST", "/jobs", step.body, headers=once, repeatable=True)
+        client.post_once("/jobs", step.body)
         return
     assert step.present is not None  # noqa: S101 - for the types: only new jobs have none
     match = etag(step.present)

@@ -109,7 +109,7 @@ def resume(session: Session, /, worker: str) -> None:
 def _post(session: Session, worker: str, verb: str, done: str) -> None:
     from dcron_cli.client import path
 
-    changed = session.client.ask("POST", path("workers", worker, verb)).json
+    changed = session.client.post_once(path("workers", worker, verb))
     if session.as_json:
         show_json(changed)
     else:

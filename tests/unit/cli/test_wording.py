@@ -148,7 +148,7 @@ def test_a_job_that_was_changed_meanwhile_is_said_so(answering: Answering) -> No
     assert (told.exit_code, told.stderr) == (
         1,
         "dcron: the job is at revision 4 by now: somebody else has changed it meanwhile; "
-        "look at it (dcron job show) and do it again\n",
+        "look at it (dcron job show 1) and do it again\n",
     )
 
 
