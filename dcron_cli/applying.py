@@ -12,13 +12,22 @@ from dataclasses import dataclass
 from typing import Any
 
 from dcron_cli.client import Client, path
-from dcron_cli.errors import CliError, LoggedOut, NotAllowed, Unreachable, kind_of
+from dcron_cli.errors import (
+    CliError,
+    LoggedOut,
+    NotAllowed,
+    NotFound,
+    Outdated,
+    Unreachable,
+    kind_of,
+)
 from dcron_cli.jobfile import Wanted
 from dcron_cli.lookup import etag
-from dcron_cli.plan import Kind, Step, compared
+from dcron_cli.plan import Kind, Step, compared, prunable
 from dcron_cli.progress import counted
 
 _DRY = {"dry_run": "true"}
+_TRIES = 3  # to plan the removal of a job that others change
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +48,12 @@ def planned(
     client: Client,
     wanted: Sequence[Wanted],
     present: Sequence[dict[str, Any]],
-    unwanted: Sequence[dict[str, Any]],
+    prune: Mapping[str, str] | None,
 ) -> list[Step]:
-    """A step for each wanted job, and for each that shall go. CliError names every job of the file
-    that is refused; then nothing may be done."""
+    """A step for each wanted job, and for each that shall go: those with the labels of `prune` that
+    are not wanted; None: none. CliError names every job of the file that is refused; then nothing
+    may be done."""
+    unwanted = [] if prune is None else prunable(present, prune, wanted)
     by_name = {job["name"]: job for job in present if job["name"] is not None}
     steps: list[Step] = []
     refused: list[tuple[str, str]] = []
@@ -52,7 +63,10 @@ def planned(
             there = by_name.get(one.name) if isinstance(one, Wanted) else one
             name = one.name if isinstance(one, Wanted) else str(one["name"])
             try:
-                steps.append(_tried(client, one, there))
+                if isinstance(one, Wanted):
+                    steps.append(_tried(client, one, there))
+                else:
+                    steps += _removal(client, one, lambda job: prunable([job], prune or {}, wanted))
             except (LoggedOut, Unreachable):
                 raise
             except NotAllowed as error:
@@ -65,14 +79,32 @@ def planned(
     return steps
 
 
-def _tried(client: Client, one: Wanted | dict[str, Any], there: dict[str, Any] | None) -> Step:
+def _tried(client: Client, one: Wanted, there: dict[str, Any] | None) -> Step:
     """What the cluster says that it would do."""
-    if isinstance(one, Wanted):
-        body = one.body(there)
-        after = client.ask("PUT", "/jobs", body, params={"name": one.name, **_DRY}).json
-        return compared(one, body, there, after)
-    client.ask("DELETE", path("jobs", one["id"]), params=_DRY, headers=etag(one))
-    return Step(Kind.REMOVE, str(one["name"]), None, one)
+    body = one.body(there)
+    after = client.ask("PUT", "/jobs", body, params={"name": one.name, **_DRY}).json
+    return compared(one, body, there, after)
+
+
+def _removal(
+    client: Client, job: dict[str, Any], unwanted: Callable[[dict[str, Any]], object]
+) -> list[Step]:
+    """The step that removes a job, as it is by now where somebody has changed it meanwhile; none
+    where it is gone, or not `unwanted` any more. One that changes all the time is planned as it was
+    read last: it is not removed if it has changed again then."""
+    where = path("jobs", job["id"])
+    try:
+        for _ in range(_TRIES):
+            try:
+                client.ask("DELETE", where, params=_DRY, headers=etag(job))
+                break
+            except Outdated:
+                job = dict(client.get(where))
+                if not unwanted(job):
+                    return []
+    except NotFound:
+        return []
+    return [Step(Kind.REMOVE, str(job["name"]), None, job)]
 
 
 def _lines(

@@ -19,11 +19,14 @@ class KeptJobs(Script):
         self.files: dict[str, bytes] = {}
         self.foreign: set[str] = set()  # ids of jobs that only others may change
         self.before: list[Any] = []  # what somebody else does before the next write
+        self.planning: list[Any] = []  # and before the next removal is planned
 
     def _reply(self, asked: Asked) -> Reply:
         dry = asked.query.get("dry_run") == ["true"]
         if self.before and asked.method != "GET" and not dry:
             self.before.pop(0)(self.jobs)
+        if self.planning and asked.method == "DELETE" and dry:
+            self.planning.pop(0)(self.jobs)
         if asked.path == "/jobs":
             return getattr(self, f"_{asked.method.lower()}")(asked, dry)
         number = unquote(asked.path).split("/")[2]
@@ -85,7 +88,9 @@ class KeptJobs(Script):
         return {**made, "executable": f"s3://dcron/{digest}-new", "sha256": digest}
 
     def _remove(self, asked: Asked, number: str, dry: bool) -> Reply:
-        found = self.jobs[number]
+        found = self.jobs.get(number)
+        if found is None:
+            return problem(404, "no job")
         if number in self.foreign:
             return self._not_yours(number)
         if asked.headers["If-Match"] != f'"{found["revision"]}"':
