@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dcron_cli.client import Client, path
+from dcron_cli.described import taken
 from dcron_cli.errors import (
     CliError,
     LoggedOut,
@@ -54,6 +55,8 @@ def planned(
     are not wanted; None: none. CliError names every job of the file that is refused; then nothing
     may be done."""
     unwanted = [] if prune is None else prunable(present, prune, wanted)
+    if unwanted:
+        _check_tries_removals(client)
     by_name = {job["name"]: job for job in present if job["name"] is not None}
     steps: list[Step] = []
     refused: list[tuple[str, str]] = []
@@ -84,6 +87,16 @@ def _tried(client: Client, one: Wanted, there: dict[str, Any] | None) -> Step:
     body = one.body(there)
     after = client.ask("PUT", "/jobs", body, params={"name": one.name, **_DRY}).json
     return compared(one, body, there, after)
+
+
+def _check_tries_removals(client: Client) -> None:
+    """CliError where the cluster knows no dry run of a removal: an earlier release would take no
+    notice of it, and remove the job."""
+    if ("query", "dry_run") not in taken(client, "DELETE", "/jobs/{job_id}"):
+        raise CliError(
+            "the cluster's dcron is older and cannot say beforehand what it would remove, so "
+            "nothing was done: upgrade the cluster first, or apply without --prune"
+        )
 
 
 def _removal(

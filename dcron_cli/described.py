@@ -7,11 +7,12 @@ from dcron_cli.client import Client
 from dcron_cli.errors import NotFound
 
 
-def taken(client: Client, method: str, route: str) -> frozenset[str]:
-    """The parameters that a route takes, by name: of its path, its query and its headers; none
-    where the API has no such route or tells nothing of itself. CliError."""
+def taken(client: Client, method: str, route: str) -> frozenset[tuple[str, str]]:
+    """The parameters that a route takes, such as `("query", "dry_run")`; none where the API has no
+    such route or tells nothing of itself. CliError."""
     try:
         told = client.get("/openapi.json")
-        return frozenset(one["name"] for one in told["paths"][route][method.lower()]["parameters"])
+        parameters = told["paths"][route][method.lower()]["parameters"]
+        return frozenset((one["in"], one["name"]) for one in parameters)
     except (NotFound, LookupError, TypeError):
         return frozenset()

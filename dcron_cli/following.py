@@ -72,7 +72,7 @@ def _asked(client: Client, where: str, body: Any, key: dict[str, str]) -> dict[s
     try:
         return dict(client.ask("POST", where, body, headers=key).json)
     except Lost:
-        if KEY not in taken(client, "POST", "/jobs/{job_id}/runs"):
+        if ("header", KEY) not in taken(client, "POST", "/jobs/{job_id}/runs"):
             raise
         return dict(client.ask("POST", where, body, headers=key).json)
 

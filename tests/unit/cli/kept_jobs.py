@@ -9,6 +9,9 @@ from urllib.parse import unquote
 
 from tests.unit.cli.cluster import Asked, Reply, Script, job, problem
 
+_TAKEN = [{"in": "path", "name": "job_id"}, {"in": "query", "name": "dry_run"}]
+DESCRIBED = {"paths": {"/jobs/{job_id}": {"delete": {"parameters": _TAKEN}}}}
+
 
 class KeptJobs(Script):
     """PUT /jobs?name=, POST, DELETE with If-Match, dry runs, and files by their digest."""
@@ -20,6 +23,7 @@ class KeptJobs(Script):
         self.foreign: set[str] = set()  # ids of jobs that only others may change
         self.before: list[Any] = []  # what somebody else does before the next write
         self.planning: list[Any] = []  # and before the next removal is planned
+        self.described: Any = DESCRIBED
 
     def _reply(self, asked: Asked) -> Reply:
         dry = asked.query.get("dry_run") == ["true"]
@@ -27,6 +31,8 @@ class KeptJobs(Script):
             self.before.pop(0)(self.jobs)
         if self.planning and asked.method == "DELETE" and dry:
             self.planning.pop(0)(self.jobs)
+        if asked.path == "/openapi.json":
+            return Reply(self.described)
         if asked.path == "/jobs":
             return getattr(self, f"_{asked.method.lower()}")(asked, dry)
         number = unquote(asked.path).split("/")[2]

@@ -181,6 +181,34 @@ def test_a_job_that_changes_all_the_time_does_not_hold_up_the_others(
     }
 
 
+def without_dry_run() -> dict[str, Any]:
+    parameters = [{"in": "path", "name": "job_id"}, {"in": "header", "name": "dry_run"}]
+    return {"paths": {"/jobs/{job_id}": {"delete": {"parameters": parameters}}}}
+
+
+@pytest.mark.parametrize("older", [without_dry_run(), {"paths": {}}, {}, []])
+@pytest.mark.parametrize("options", [["--yes"], ["--dry-run"]])
+def test_a_cluster_that_cannot_try_a_removal_is_not_asked_to_remove_anything(
+    dcron: Terminal, kept: KeptJobs, older: Any, options: list[str]
+) -> None:
+    kept.described = older
+    told = dcron(*apply(dcron, "--prune", "--label", "app=web", *options))
+    assert told.exit_code == 1
+    assert "upgrade the cluster first, or apply without --prune" in told.stderr
+    assert not [one for one in kept.asked if one.method != "GET"]
+
+
+def test_what_the_cluster_can_do_is_asked_once_and_only_where_something_may_go(
+    dcron: Terminal, kept: KeptJobs
+) -> None:
+    dcron(*apply(dcron, "--dry-run"))
+    dcron(*apply(dcron, "--prune", "--label", "app=nothing", "--dry-run"))
+    assert kept.sent("GET", "/openapi.json") == []
+    dcron(*apply(dcron, "--prune", "--dry-run"))
+    assert len(kept.sent("DELETE", "/jobs/2") + kept.sent("DELETE", "/jobs/3")) == 2
+    assert len(kept.sent("GET", "/openapi.json")) == 1
+
+
 def test_pruning_without_a_label_says_that_all_are_meant(dcron: Terminal, kept: KeptJobs) -> None:
     told = dcron(*apply(dcron, "--prune"), typed="n\n")
     assert told.exit_code == 1

@@ -141,4 +141,5 @@ def test_what_is_answered_with_not_now_is_not_asked_for_again(answering: Answeri
 
 def test_the_api_says_of_itself_that_it_takes_keys_for_runs(api: Api) -> None:
     operation = api.get("/openapi.json").json["paths"]["/jobs/{job_id}/runs"]["post"]
-    assert "Idempotency-Key" in [one["name"] for one in operation["parameters"]]
+    parameters = [(one["in"], one["name"]) for one in operation["parameters"]]
+    assert ("header", "Idempotency-Key") in parameters
