@@ -285,7 +285,7 @@ class Client:
         if status == 401:
             return self._logged_out(detail)
         if status in (502, 503, 504) or (status == 429 and told is not None):
-            return _later(status, detail, found.headers.get("Retry-After"))
+            return _later(detail, found.headers.get("Retry-After"))
         if told is None:
             if len(found.request.url or "") > _LONG:
                 return Misused("what is given is longer than any name or text that can be found")
@@ -304,12 +304,11 @@ class Client:
         return LoggedOut(f"{detail} ({target.where}); log in again: dcron login")
 
 
-def _later(status: int, detail: str, after: str | None) -> CliError:
+def _later(detail: str, after: str | None) -> CliError:
     wait = f" (try again in {after} s)" if after is not None and after.isdigit() else ""
     if not detail:  # of something between here and the cluster, which may have been asked
         return Lost(f"the cluster cannot do this now{wait}")
-    kind = NotAllowed if status == 429 else Unreachable
-    return kind(detail if IN_DOUBT in detail else f"{detail}{wait}")
+    return Unreachable(detail if IN_DOUBT in detail else f"{detail}{wait}")
 
 
 def _telling(told: Any, path: str) -> Iterator[tuple[str, str]]:
