@@ -9,9 +9,10 @@ from __future__ import annotations
 import json
 import secrets
 import socket
-from collections.abc import Iterator, Mapping
-from contextlib import closing
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 from urllib.parse import quote, urlsplit
 
@@ -149,12 +150,8 @@ class Client:
     ) -> Answer:
         """`repeatable`: asked once more if the answer was lost. Lost if it was, else."""
         data = None if body is None else json.dumps(body).encode()
-        try:
-            found = self._send(method, path, data, params, headers)
-        except Lost:
-            if not repeatable:
-                raise
-            found = self._send(method, path, data, params, headers)
+        send = partial(self._send, method, path, data, params, headers)
+        found = _again_if_lost(send) if repeatable else send()
         with closing(found):
             try:
                 value = found.json() if found.content else None
@@ -169,11 +166,8 @@ class Client:
     def ask_about_many(self, path: str, body: Any, advance: Advance) -> Any:
         """The JSON of an answer to a POST that is long in coming; it has a blank before it for each
         that is done, of which `advance` is told."""
-        sent, key = json.dumps(body).encode(), once()
-        try:
-            found = self._send("POST", path, sent, None, key, stream=True)
-        except Lost:
-            found = self._send("POST", path, sent, None, key, stream=True)
+        sent = json.dumps(body).encode()
+        found = _again_if_lost(partial(self._send, "POST", path, sent, None, once(), stream=True))
         data = b""
         for piece in self._pieces(found):
             if not data:
@@ -302,6 +296,17 @@ class Client:
         if target.token is None:
             return LoggedOut(f"no token for {target.url}: dcron login, or set DCRON_TOKEN")
         return LoggedOut(f"{detail} ({target.where}); log in again: dcron login")
+
+
+def _again_if_lost(send: Callable[[], requests.Response]) -> requests.Response:
+    """What is answered, to the same request again if the first answer was lost. Lost where there is
+    none then, either, or one that says: not now; the first may be done."""
+    try:
+        return send()
+    except Lost:
+        with suppress(Unreachable):
+            return send()
+        raise
 
 
 def _later(detail: str, after: str | None) -> CliError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any
 
 import click
@@ -72,9 +73,10 @@ def _asked(client: Client, where: str, body: Any, key: dict[str, str]) -> dict[s
     try:
         return dict(client.ask("POST", where, body, headers=key).json)
     except Lost:
-        if ("header", KEY) not in taken(client, "POST", "/jobs/{job_id}/runs"):
-            raise
-        return dict(client.ask("POST", where, body, headers=key).json)
+        with suppress(Unreachable):
+            if ("header", KEY) in taken(client, "POST", "/jobs/{job_id}/runs"):
+                return dict(client.ask("POST", where, body, headers=key).json)
+        raise
 
 
 def begun(session: Session, job_id: str, run_id: str, until: float | None) -> dict[str, Any]:

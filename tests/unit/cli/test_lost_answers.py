@@ -96,6 +96,18 @@ def test_a_run_whose_answer_is_lost_twice_is_to_be_looked_for(answering: Answeri
     assert "try again" not in told.stderr
 
 
+@pytest.mark.parametrize(("command", "call", "answer"), WAYS, ids=[way[1] for way in WAYS])
+def test_after_a_lost_answer_nobody_is_told_to_try_again(
+    answering: Answering, command: tuple[str, ...], call: str, answer: Any
+) -> None:
+    del answer
+    losing = Losing(problem(503, "the database is away", **{"Retry-After": "5"}))
+    there = {"GET /jobs/1": job(), "GET /openapi.json": described("Idempotency-Key")}
+    told = answering({**there, call: losing})(*command)
+    assert (told.exit_code, len(losing.keys)) == (5, 2)
+    assert "cannot be reached" in told.stderr and "try again" not in told.stderr
+
+
 def test_a_run_that_nobody_can_say_of_whether_it_comes_is_to_be_looked_for(
     answering: Answering,
 ) -> None:
