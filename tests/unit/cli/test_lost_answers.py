@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 import requests
 
-from tests.unit.app.api_client import Api
-from tests.unit.cli.cluster import RUN, Asked, Reply, Script, Terminal, job, problem
+from dcron_common.db import workers
+from dcron_common.protocol import Registration
+from tests.unit.app import asked as manager
+from tests.unit.app.api_client import COMMAND, NOW, Api
+from tests.unit.cli.cluster import RUN, Asked, Reply, Script, Terminal, Wsgi, job, problem
 
 Answering = Callable[[dict[str, Any]], Terminal]
 ASKED = {"runs": [{"run_id": RUN, "worker": "node1"}], "failed": []}
@@ -155,3 +159,30 @@ def test_the_api_says_of_itself_that_it_takes_keys_for_runs(api: Api) -> None:
     operation = api.get("/openapi.json").json["paths"]["/jobs/{job_id}/runs"]["post"]
     parameters = [(one["in"], one["name"]) for one in operation["parameters"]]
     assert ("header", "Idempotency-Key") in parameters
+
+
+class Cut(Wsgi):
+    """The API; the connection of the first POST breaks once it is served."""
+
+    posts = 0
+
+    def send(self, request: requests.PreparedRequest, **more: Any) -> requests.Response:
+        answer = super().send(request, **more)
+        self.posts += request.method == "POST"
+        if request.method == "POST" and self.posts == 1:
+            raise requests.ConnectionError("cut")
+        return answer
+
+
+def test_a_run_whose_answer_is_lost_is_one_run(terminal: Terminal, api: Api) -> None:
+    api.post("/jobs", COMMAND)
+    manager.lay_places(api)
+    manager.fence(api)
+    node = Registration("node1", "boot", "s", "10.0.0.1", {}, 10, "0.1.0", 0)
+    workers.save_seen(api.services.database, {"node1": node}, NOW)
+    cut = terminal.adapter = Cut(api.app)
+    told = terminal("job", "run", "1", "--json")
+    assert told.exit_code == 0, told.output
+    assert cut.posts == 2
+    (run,) = json.loads(told.stdout)["runs"]
+    assert [task.rsplit(".", 1)[-1] for task in manager.tasks(api)] == [run["run_id"]]
