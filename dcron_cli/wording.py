@@ -16,8 +16,8 @@ from dcron_cli.errors import CliError
 from dcron_cli.jobfields import OPTIONS_OF
 
 IN_DOUBT = "may or may not"  # be done: nobody is told to try it again then
-# What messages of the API name, and what does the same here. `{id}` is JOB, `{run_id}` is RUN.
 _UNKNOWN = "the cluster does not know this command; is its dcron older? see: dcron --version"
+# What messages of the API name, and what does the same here. `{id}` is JOB, `{run_id}` is RUN;
 # `{look}` is the command that shows what was asked for.
 _SAME: tuple[tuple[str, str], ...] = (
     (r"GET /workers\b", "dcron worker list"),
