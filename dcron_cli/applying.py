@@ -7,19 +7,28 @@ Without an answer, or without a good token, nothing more is tried.
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from dcron_cli.client import Client, path
-from dcron_cli.errors import CliError, LoggedOut, NotAllowed, Unreachable, kind_of
+from dcron_cli.described import taken
+from dcron_cli.errors import (
+    CliError,
+    LoggedOut,
+    NotAllowed,
+    NotFound,
+    Outdated,
+    Unreachable,
+    kind_of,
+)
 from dcron_cli.jobfile import Wanted
 from dcron_cli.lookup import etag
-from dcron_cli.plan import Kind, Step, compared
+from dcron_cli.plan import Kind, Step, compared, prunable
 from dcron_cli.progress import counted
 
 _DRY = {"dry_run": "true"}
+_TRIES = 3  # to plan the removal of a job that others change
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +49,14 @@ def planned(
     client: Client,
     wanted: Sequence[Wanted],
     present: Sequence[dict[str, Any]],
-    unwanted: Sequence[dict[str, Any]],
+    prune: Mapping[str, str] | None,
 ) -> list[Step]:
-    """A step for each wanted job, and for each that shall go. CliError names every job of the file
-    that is refused; then nothing may be done."""
+    """A step for each wanted job, and for each that shall go: those with the labels of `prune` that
+    are not wanted; None: none. CliError names every job of the file that is refused; then nothing
+    may be done."""
+    unwanted = [] if prune is None else prunable(present, prune, wanted)
+    if unwanted:
+        _check_tries_removals(client)
     by_name = {job["name"]: job for job in present if job["name"] is not None}
     steps: list[Step] = []
     refused: list[tuple[str, str]] = []
@@ -53,7 +66,10 @@ def planned(
             there = by_name.get(one.name) if isinstance(one, Wanted) else one
             name = one.name if isinstance(one, Wanted) else str(one["name"])
             try:
-                steps.append(_tried(client, one, there))
+                if isinstance(one, Wanted):
+                    steps.append(_tried(client, one, there))
+                else:
+                    steps += _removal(client, one, lambda job: prunable([job], prune or {}, wanted))
             except (LoggedOut, Unreachable):
                 raise
             except NotAllowed as error:
@@ -66,14 +82,42 @@ def planned(
     return steps
 
 
-def _tried(client: Client, one: Wanted | dict[str, Any], there: dict[str, Any] | None) -> Step:
+def _tried(client: Client, one: Wanted, there: dict[str, Any] | None) -> Step:
     """What the cluster says that it would do."""
-    if isinstance(one, Wanted):
-        body = one.body(there)
-        after = client.ask("PUT", "/jobs", body, params={"name": one.name, **_DRY}).json
-        return compared(one, body, there, after)
-    client.ask("DELETE", path("jobs", one["id"]), params=_DRY, headers=etag(one))
-    return Step(Kind.REMOVE, str(one["name"]), None, one)
+    body = one.body(there)
+    after = client.ask("PUT", "/jobs", body, params={"name": one.name, **_DRY}).json
+    return compared(one, body, there, after)
+
+
+def _check_tries_removals(client: Client) -> None:
+    """CliError where the cluster knows no dry run of a removal: an earlier release would take no
+    notice of it, and remove the job."""
+    if ("query", "dry_run") not in taken(client, "DELETE", "/jobs/{job_id}"):
+        raise CliError(
+            "the cluster's dcron is older and cannot say beforehand what it would remove, so "
+            "nothing was done: upgrade the cluster first, or apply without --prune"
+        )
+
+
+def _removal(
+    client: Client, job: dict[str, Any], unwanted: Callable[[dict[str, Any]], object]
+) -> list[Step]:
+    """The step that removes a job, as it is by now where somebody has changed it meanwhile; none
+    where it is gone, or not `unwanted` any more. One that changes all the time is planned as it was
+    read last: it is not removed if it has changed again then."""
+    where = path("jobs", job["id"])
+    try:
+        for _ in range(_TRIES):
+            try:
+                client.ask("DELETE", where, params=_DRY, headers=etag(job))
+                break
+            except Outdated:
+                job = dict(client.get(where))
+                if not unwanted(job):
+                    return []
+    except NotFound:
+        return []
+    return [Step(Kind.REMOVE, str(job["name"]), None, job)]
 
 
 def _lines(
@@ -102,8 +146,7 @@ def carry_out(client: Client, steps: Sequence[Step]) -> list[Outcome]:
 def _do(client: Client, step: Step) -> None:
     if step.kind is Kind.CREATE:
         # Not an upsert: a job that somebody made by this name in between is a conflict.
-        once = {"Idempotency-Key": secrets.token_hex(16)}
-        client.ask("POST", "/jobs", step.body, headers=once, repeatable=True)
+        client.post_once("/jobs", step.body)
         return
     assert step.present is not None  # noqa: S101 - for the types: only new jobs have none
     match = etag(step.present)

@@ -7,10 +7,12 @@ followed, and neither a netrc file nor a proxy in front of this machine's own ad
 from __future__ import annotations
 
 import json
+import secrets
 import socket
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 from urllib.parse import quote, urlsplit
 
@@ -24,6 +26,7 @@ from dcron_cli.config import LOGIN, Target, is_loopback
 from dcron_cli.errors import (
     CliError,
     LoggedOut,
+    Lost,
     Misused,
     NotAllowed,
     NotFound,
@@ -32,10 +35,11 @@ from dcron_cli.errors import (
     Unreachable,
 )
 from dcron_cli.progress import Advance, Upload, working
-from dcron_cli.wording import missing, plain
+from dcron_cli.wording import IN_DOUBT, missing, plain
 from dcron_common.version import VERSION
 
 Params = Mapping[str, Any]
+KEY = "Idempotency-Key"
 PAGE = 1000  # the most that a page may have
 _CONNECT, _READ = 5.0, 60.0  # seconds; a database that fails over may take 30
 _PIECE = 65_536
@@ -115,6 +119,11 @@ def _is_text(part: str) -> bool:
     return not any("\ud800" <= char <= "\udfff" for char in part)
 
 
+def once() -> dict[str, str]:
+    """A header by which a POST is done once, however often it is sent with it."""
+    return {KEY: secrets.token_hex(16)}
+
+
 class Client:
     """One cluster, one token. Every method raises CliError; a body is sent as JSON."""
 
@@ -139,14 +148,10 @@ class Client:
         headers: Mapping[str, str] | None = None,
         repeatable: bool = False,
     ) -> Answer:
-        """`repeatable`: asked once more if the connection was lost before an answer came."""
+        """`repeatable`: asked once more if the answer was lost. Lost if it was, else."""
         data = None if body is None else json.dumps(body).encode()
-        try:
-            found = self._send(method, path, data, params, headers)
-        except Unreachable:
-            if not repeatable:
-                raise
-            found = self._send(method, path, data, params, headers)
+        send = partial(self._send, method, path, data, params, headers)
+        found = _again_if_lost(send) if repeatable else send()
         with closing(found):
             try:
                 value = found.json() if found.content else None
@@ -154,10 +159,15 @@ class Client:
                 raise self._unreadable() from error
             return Answer(found.status_code, found.headers, value, _next(found))
 
+    def post_once(self, path: str, body: Any = None) -> Any:
+        """The JSON of an answer to a POST that is done once, though its answer may be lost."""
+        return self.ask("POST", path, body, headers=once(), repeatable=True).json
+
     def ask_about_many(self, path: str, body: Any, advance: Advance) -> Any:
         """The JSON of an answer to a POST that is long in coming; it has a blank before it for each
         that is done, of which `advance` is told."""
-        found = self._send("POST", path, json.dumps(body).encode(), None, None, stream=True)
+        sent = json.dumps(body).encode()
+        found = _again_if_lost(partial(self._send, "POST", path, sent, None, once(), stream=True))
         data = b""
         for piece in self._pieces(found):
             if not data:
@@ -229,7 +239,7 @@ class Client:
                 verify=self._verify,
             )
         except requests.RequestException as error:
-            raise self._unreachable(error) from error
+            raise self._unreachable(error, method) from error
         except UnicodeError as error:
             raise Misused("what is given holds bytes that are no UTF-8; write it again") from error
         if found.ok and not found.is_redirect:
@@ -237,7 +247,7 @@ class Client:
         with closing(found):
             raise self._problem(found, path)
 
-    def _unreachable(self, error: requests.RequestException) -> CliError:
+    def _unreachable(self, error: requests.RequestException, method: str) -> CliError:
         url, where = self._target.url, self._target.where
         if isinstance(error, requests.exceptions.SSLError):
             return Unreachable(
@@ -245,8 +255,9 @@ class Client:
                 "name the cluster's ca.crt by DCRON_CA or dcron login --ca"
             )
         if isinstance(error, requests.Timeout):
-            return Unreachable(f"{url} did not answer in time; try again")
-        return Unreachable(f"{url} cannot be reached ({where}): is the address right, is dcron up?")
+            again = "; try again" if method == "GET" else ""
+            return Lost(f"{url} did not answer in time{again}")
+        return Lost(f"{url} cannot be reached ({where}): is the address right, is dcron up?")
 
     def _unreadable(self) -> CliError:
         return CliError(
@@ -261,14 +272,14 @@ class Client:
             return CliError(f"{self._target.url} answers from elsewhere; give that address instead")
         try:
             told = found.json()
-            detail = plain(str(told["detail"]))
-            fields = [(str(one["field"]), plain(str(one["message"]))) for one in told["errors"]]
+            detail = plain(str(told["detail"]), path)
+            fields = list(_telling(told, path))
         except (requests.RequestException, ValueError, KeyError, TypeError):
             told, detail, fields = None, "", []
         if status == 401:
             return self._logged_out(detail)
         if status in (502, 503, 504) or (status == 429 and told is not None):
-            return _later(status, detail, found.headers.get("Retry-After"))
+            return _later(detail, found.headers.get("Retry-After"))
         if told is None:
             if len(found.request.url or "") > _LONG:
                 return Misused("what is given is longer than any name or text that can be found")
@@ -276,7 +287,7 @@ class Client:
         if status == 404:
             detail = missing(path) or detail
         kind = _KINDS.get(status, CliError)
-        return kind(detail, _telling(detail, fields), of_request=True)
+        return kind(detail, fields, of_request=True)
 
     def _logged_out(self, detail: str) -> CliError:
         target = self._target
@@ -287,15 +298,30 @@ class Client:
         return LoggedOut(f"{detail} ({target.where}); log in again: dcron login")
 
 
-def _later(status: int, detail: str, after: str | None) -> CliError:
+def _again_if_lost(send: Callable[[], requests.Response]) -> requests.Response:
+    """What is answered, to the same request again if the first answer was lost. Lost where there is
+    none then, either, or one that says: not now; the first may be done."""
+    try:
+        return send()
+    except Lost:
+        with suppress(Unreachable):
+            return send()
+        raise
+
+
+def _later(detail: str, after: str | None) -> CliError:
     wait = f" (try again in {after} s)" if after is not None and after.isdigit() else ""
-    kind = NotAllowed if status == 429 else Unreachable
-    return kind(f"{detail or 'the cluster cannot do this now'}{wait}")
+    if not detail:  # of something between here and the cluster, which may have been asked
+        return Lost(f"the cluster cannot do this now{wait}")
+    return Unreachable(detail if IN_DOUBT in detail else f"{detail}{wait}")
 
 
-def _telling(detail: str, fields: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+def _telling(told: Any, path: str) -> Iterator[tuple[str, str]]:
     """Fields that say more than the detail does."""
-    return [(field, message) for field, message in fields if message != detail]
+    for one in told["errors"]:
+        field, message = str(one["field"]), str(one["message"])
+        if told["detail"] not in (message, f"{field}: {message}"):
+            yield field, plain(message, path)
 
 
 def _next(found: requests.Response) -> str | None:

@@ -8,6 +8,7 @@ CliError                1  failed: in conflict, or a run that failed
 │   └── LoggedOut       3  no good token
 ├── NotFound            4  there is nothing of that name
 └── Unreachable         5  no answer, or one that says: not now
+    └── Lost            5  no answer; whether it is done cannot be known
 
 The message is for a person and says what to do. It is shown on stderr, control characters made
 visible, since part of it may be what a server or another user wrote.
@@ -93,6 +94,10 @@ class Unreachable(CliError):
     """No answer came, or the cluster says that it cannot do it now."""
 
     exit_code = 5
+
+
+class Lost(Unreachable):
+    """No answer came, though the request may have been served."""
 
 
 def kind_of(kinds: Iterable[type[CliError]]) -> type[CliError]:

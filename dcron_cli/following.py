@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any
 
 import click
 
-from dcron_cli.client import path
-from dcron_cli.errors import CliError, NotAllowed, NotFound, Unreachable
+from dcron_cli.client import KEY, Client, once, path
+from dcron_cli.described import taken
+from dcron_cli.errors import CliError, Lost, NotAllowed, NotFound, Unreachable
 from dcron_cli.output import note
 from dcron_cli.session import Session
 from dcron_cli.terminal import visible_output
@@ -48,16 +50,33 @@ def ask_for_run(session: Session, job: dict[str, Any], body: Any) -> dict[str, A
     """Ask for a run of the job now. One that was just made has no worker for a moment, and the
     cluster says so: it is asked again until PLACED seconds are over."""
     until = session.clock.boot() + PLACED
-    where = path("jobs", job["id"])
+    where, key = path("jobs", job["id"]), once()
     while True:
         try:
-            return dict(session.client.ask("POST", f"{where}/runs", body).json)
+            return _asked(session.client, f"{where}/runs", body, key)
+        except Lost as error:
+            raise error.saying(
+                "no answer came, and a run may come all the same: look at it "
+                f"(dcron run list {job['id']}) before you ask again ({error.message})"
+            ) from error
         except (NotAllowed, NotFound, Unreachable):
             raise
         except CliError:
             if session.clock.boot() >= until or session.client.get(where)["worker"] is not None:
                 raise
         session.sleep(LOOK)
+
+
+def _asked(client: Client, where: str, body: Any, key: dict[str, str]) -> dict[str, Any]:
+    """Asked again where the answer is lost, unless the cluster knows no key: an earlier release
+    would run the job twice."""
+    try:
+        return dict(client.ask("POST", where, body, headers=key).json)
+    except Lost:
+        with suppress(Unreachable):
+            if ("header", KEY) in taken(client, "POST", "/jobs/{job_id}/runs"):
+                return dict(client.ask("POST", where, body, headers=key).json)
+        raise
 
 
 def begun(session: Session, job_id: str, run_id: str, until: float | None) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from dcron_cli.output import instant
 # States of what has begun; of the others, none ever has an output.
 _BEGUN = ("running", "succeeded", "failed", "timed_out", "killed", "lost")
 _LOOKED_AT = 20  # runs
+_UNKNOWN = "is unknown"  # says the API of a key of a query that it does not have
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,13 +43,18 @@ def _named(client: Client, name: str) -> dict[str, Any] | None:
     """The job that is called just so; None for what no job can be called, too."""
     if not name or len(name) > LONGEST:
         return None
-    try:
-        found = client.get("/jobs", {"name": name, "removed": "false"})
-    except Refused as error:
-        if "name" not in dict(error.fields):
-            raise
-        return None
-    return next((dict(one) for one in found if one["name"] == name), None)
+    for key in ("name", "q"):  # an earlier release looks for parts of names only
+        try:
+            found = client.get("/jobs", {key: name, "removed": "false"})
+        except Refused as error:
+            why = dict(error.fields).get(key)
+            if why is None:
+                raise
+            if not why.startswith(_UNKNOWN):
+                return None
+        else:
+            return next((dict(one) for one in found if one["name"] == name), None)
+    raise CliError("the cluster's dcron is older and finds no job by its name; give its id")
 
 
 def etag(job: Mapping[str, Any]) -> dict[str, str]:

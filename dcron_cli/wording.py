@@ -15,8 +15,10 @@ import click
 from dcron_cli.errors import CliError
 from dcron_cli.jobfields import OPTIONS_OF
 
-# What messages of the API name, and what does the same here. `{id}` is JOB, `{run_id}` is RUN.
+IN_DOUBT = "may or may not"  # be done: nobody is told to try it again then
 _UNKNOWN = "the cluster does not know this command; is its dcron older? see: dcron --version"
+# What messages of the API name, and what does the same here. `{id}` is JOB, `{run_id}` is RUN;
+# `{look}` is the command that shows what was asked for.
 _SAME: tuple[tuple[str, str], ...] = (
     (r"GET /workers\b", "dcron worker list"),
     (r"POST /workers/([^\s/)]+)/(drain|resume)\b", r"dcron worker \2 \1"),
@@ -30,13 +32,18 @@ _SAME: tuple[tuple[str, str], ...] = (
     (r"read what it writes with \?follow=true", "read what it writes by --follow"),
     (
         r"read it again and decide again\b.*",
-        "somebody else has changed it meanwhile; look at it (dcron job show) and do it again",
+        "somebody else has changed it meanwhile; look at it ({look}) and do it again",
     ),
     (r"\bpost it again\b", "make it again by dcron job add"),
     (
         r"Idempotency-Key: the first request with it is still being served; ask again",
-        "it is still being made; look whether it is there (dcron job list) before you ask again",
+        "it is still being done; look whether it is ({look}) before you ask again",
     ),
+    (
+        r"Idempotency-Key: the first request with it was broken off, and may or may not .*",
+        "it was broken off, and may or may not be done: look ({look}) before you ask again",
+    ),
+    (r"look at the job's runs before you ask again", "look ({look}) before you ask again"),
     (r"this method is not for this path; use .*", _UNKNOWN),
     (r"there is nothing here; see docs/api.md for the paths", _UNKNOWN),
     (
@@ -77,11 +84,23 @@ _MORE: Mapping[str, tuple[str, ...]] = {
 _FIELD = re.compile(r"(?P<name>[a-z_]+(?:[.](?:labels|on|[a-z]+_[a-z]+|processes))?)(?P<rest>.*)")
 
 
-def plain(detail: str) -> str:
-    """A message of the API's, without calls of it."""
+def plain(detail: str, path: str = "") -> str:
+    """A message of the API's, without calls of it; `path`: of what was asked."""
     for pattern, words in _SAME:
         detail = re.sub(pattern, words, detail)
-    return detail
+    return detail.replace("{look}", _look(path))
+
+
+def _look(path: str) -> str:
+    """The command that shows what a path names, else all of its kind."""
+    kind, name, sub, run = [*(unquote(part) for part in path.split("/")[1:]), "", "", "", ""][:4]
+    if kind == "jobs" and name.isdigit():
+        if sub == "runs":
+            return f"dcron run show {name} {run}" if run else f"dcron run list {name}"
+        return f"dcron job show {name}"
+    if kind in ("workers", "users") and name:
+        return f"dcron {kind[:-1]} show {name}"
+    return _NOUNS.get(kind, _NOUNS["jobs"])[1]
 
 
 def missing(path: str) -> str | None:

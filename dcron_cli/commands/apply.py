@@ -65,8 +65,7 @@ def apply(
         raise Misused("--label says which jobs --prune may remove; give --prune, too")
     wanted = read_jobs(source)
     present = session.client.listed("/jobs", {"removed": "false"}, None).items
-    unwanted = plan.prunable(present, dict(labels), wanted) if prune else []
-    steps = applying.planned(session.client, wanted, present, unwanted)
+    steps = applying.planned(session.client, wanted, present, dict(labels) if prune else None)
     todo = plan.pending(steps)
     if not session.as_json:
         for line in plan.lines(steps):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from typing import Any
 
 import click
@@ -32,16 +31,10 @@ def add(session: Session, /, dry_run: bool, **given: Any) -> None:
         raise Misused("what shall it run? give --command TEXT, --script FILE or --binary FILE")
     if "schedule" not in body:
         raise Misused("when shall it run? give --schedule, such as --schedule '*/5 * * * *'")
-    # Sent again where the answer is lost, it makes one job all the same.
-    once = {"Idempotency-Key": secrets.token_hex(16)}
-    made = session.client.ask(
-        "POST",
-        "/jobs",
-        body,
-        params=_DRY if dry_run else None,
-        headers={} if dry_run else once,
-        repeatable=True,
-    ).json
+    if dry_run:
+        made = session.client.ask("POST", "/jobs", body, params=_DRY).json
+    else:
+        made = session.client.post_once("/jobs", body)
     if session.as_json:
         show_json(made)
     elif dry_run:

@@ -139,7 +139,7 @@ def kill(session: Session, /, job: str, run_id: str | None, yes: bool) -> None:
         one = running(session.client, found)
         run_id = str(one["id"])
         confirm(f"end run {run_id} of {title(found)} on {one['worker']}?", yes)
-    asked = session.client.ask("POST", path("jobs", found["id"], "runs", run_id, "kill")).json
+    asked = session.client.post_once(path("jobs", found["id"], "runs", run_id, "kill"))
     if session.as_json:
         show_json(asked)
     else:

@@ -80,7 +80,7 @@ def add(session: Session, /, user: str, **given: Any) -> None:
     """Make USER, who logs in once a password is set: dcron user password USER."""
     if given["role"] is None:
         raise Misused(f"give --role: {', '.join(ROLES)}")
-    made = session.client.ask("POST", "/users", {"name": user, **_body(given)}).json
+    made = session.client.post_once("/users", {"name": user, **_body(given)})
     if session.as_json:
         show_json(made)
     else:

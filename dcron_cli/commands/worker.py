@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
 import click
 
-from dcron_cli.errors import Misused
+from dcron_cli.errors import Misused, Outdated
 from dcron_cli.output import Column, key, say, short, show_json, show_list, show_record
 from dcron_cli.params import PAIR, confirm, worker_argument, yes_option
 from dcron_cli.session import Session, json_option, pass_session, profile_option
 
+if TYPE_CHECKING:
+    from dcron_cli.client import Client
+
+Labels = dict[str, str]
+_TRIES = 5  # to write labels that others write, too
 COLUMNS = [
     key("name"),
     Column("state", lambda one: "drained" if one["drained"] else one["state"]),
@@ -71,19 +80,40 @@ def label(
 
     They lie over the labels of the node's own configuration, which --no-label does not take away.
     """
-    from dcron_cli.client import path
-
     if not labels and not no_label:
         raise Misused("give labels such as rack=a1, or --no-label KEY")
-    present = session.client.get(path("workers", worker))["set_labels"]
-    wanted = {**present, **dict(labels)}
-    body = {"labels": {key: value for key, value in wanted.items() if key not in no_label}}
-    changed = session.client.ask("PUT", path("workers", worker, "labels"), body).json
+
+    def change(present: Labels) -> Labels:
+        wanted = {**present, **dict(labels)}
+        return {key: value for key, value in wanted.items() if key not in no_label}
+
+    changed = _labelled(session.client, worker, change)
     if session.as_json:
         show_json(changed)
     else:
         shown = " ".join(f"{key}={value}" for key, value in changed["labels"].items())
         say(f"{worker}: {shown or 'no labels'}")
+
+
+def _labelled(client: Client, worker: str, change: Callable[[Labels], Labels]) -> dict[str, Any]:
+    """The worker, with its labels changed as they are when they are written, whoever else labels
+    it meanwhile. CliError."""
+    for _ in range(_TRIES - 1):
+        with suppress(Outdated):
+            return _labelled_once(client, worker, change)
+    return _labelled_once(client, worker, change)
+
+
+def _labelled_once(
+    client: Client, worker: str, change: Callable[[Labels], Labels]
+) -> dict[str, Any]:
+    from dcron_cli.client import path
+
+    found = client.ask("GET", path("workers", worker))
+    body = {"labels": change(found.json["set_labels"])}
+    tag = found.headers.get("ETag")
+    match = {} if tag is None else {"If-Match": tag}
+    return dict(client.ask("PUT", path("workers", worker, "labels"), body, headers=match).json)
 
 
 @worker.command()
@@ -109,7 +139,7 @@ def resume(session: Session, /, worker: str) -> None:
 def _post(session: Session, worker: str, verb: str, done: str) -> None:
     from dcron_cli.client import path
 
-    changed = session.client.ask("POST", path("workers", worker, verb)).json
+    changed = session.client.post_once(path("workers", worker, verb))
     if session.as_json:
         show_json(changed)
     else:

@@ -9,6 +9,9 @@ from urllib.parse import unquote
 
 from tests.unit.cli.cluster import Asked, Reply, Script, job, problem
 
+_TAKEN = [{"in": "path", "name": "job_id"}, {"in": "query", "name": "dry_run"}]
+DESCRIBED = {"paths": {"/jobs/{job_id}": {"delete": {"parameters": _TAKEN}}}}
+
 
 class KeptJobs(Script):
     """PUT /jobs?name=, POST, DELETE with If-Match, dry runs, and files by their digest."""
@@ -19,11 +22,17 @@ class KeptJobs(Script):
         self.files: dict[str, bytes] = {}
         self.foreign: set[str] = set()  # ids of jobs that only others may change
         self.before: list[Any] = []  # what somebody else does before the next write
+        self.planning: list[Any] = []  # and before the next removal is planned
+        self.described: Any = DESCRIBED
 
     def _reply(self, asked: Asked) -> Reply:
         dry = asked.query.get("dry_run") == ["true"]
         if self.before and asked.method != "GET" and not dry:
             self.before.pop(0)(self.jobs)
+        if self.planning and asked.method == "DELETE" and dry:
+            self.planning.pop(0)(self.jobs)
+        if asked.path == "/openapi.json":
+            return Reply(self.described)
         if asked.path == "/jobs":
             return getattr(self, f"_{asked.method.lower()}")(asked, dry)
         number = unquote(asked.path).split("/")[2]
@@ -85,7 +94,9 @@ class KeptJobs(Script):
         return {**made, "executable": f"s3://dcron/{digest}-new", "sha256": digest}
 
     def _remove(self, asked: Asked, number: str, dry: bool) -> Reply:
-        found = self.jobs[number]
+        found = self.jobs.get(number)
+        if found is None:
+            return problem(404, "no job")
         if number in self.foreign:
             return self._not_yours(number)
         if asked.headers["If-Match"] != f'"{found["revision"]}"':

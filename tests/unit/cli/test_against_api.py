@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from dcron_cli import lookup
 from tests.unit.app.api_client import COMMAND, Api
 from tests.unit.cli.cluster import Terminal
 
@@ -48,6 +49,14 @@ def test_what_the_api_refuses_names_the_option_s_field(terminal: Terminal) -> No
     told = terminal("job", "add", "-s", "61 * * * *", "-c", "ls")
     assert told.exit_code == 1
     assert told.stderr.startswith("dcron: refused: --schedule\n  --schedule: minute:")
+
+
+def test_a_key_that_the_api_does_not_have_is_told_apart_from_a_value_that_it_refuses(
+    api: Api,
+) -> None:
+    novel, long = api.get("/jobs?novel=1").json, api.get(f"/jobs?name={'x' * 129}").json
+    assert novel["errors"][0]["message"].startswith(lookup._UNKNOWN)
+    assert not long["errors"][0]["message"].startswith(lookup._UNKNOWN)
 
 
 def test_an_edit_in_between_is_noticed(terminal: Terminal, api: Api) -> None:

@@ -18,7 +18,7 @@ from tests.unit.cli.cluster import TOKEN, URL, Asked, Reply, Script, Terminal, p
 
 @pytest.mark.parametrize(
     ("status", "code"),
-    [(400, 1), (401, 3), (403, 3), (404, 4), (409, 1), (412, 1), (422, 1), (429, 3), (500, 1)]
+    [(400, 1), (401, 3), (403, 3), (404, 4), (409, 1), (412, 1), (422, 1), (429, 5), (500, 1)]
     + [(502, 5), (503, 5), (504, 5)],
 )
 def test_each_refusal_has_its_exit_code(tmp_path: Path, status: int, code: int) -> None:
@@ -51,10 +51,21 @@ def test_the_fields_of_a_problem_are_lines(tmp_path: Path) -> None:
     ]
 
 
-def test_when_to_ask_again_is_said(tmp_path: Path) -> None:
-    away = problem(503, "the database is away", **{"Retry-After": "5"})
+@pytest.mark.parametrize("status", [429, 503])
+def test_when_to_ask_again_is_said(tmp_path: Path, status: int) -> None:
+    away = problem(status, "the database is away", **{"Retry-After": "5"})
     told = Terminal(Script({"GET /workers": away}), tmp_path)("worker", "list")
+    assert told.exit_code == 5
     assert "the database is away (try again in 5 s)" in told.stderr
+
+
+def test_too_many_wrong_passwords_end_with_not_now(tmp_path: Path) -> None:
+    many = problem(429, "too many wrong passwords", **{"Retry-After": "60"})
+    script = Script({"POST /login": many})
+    told = Terminal(script, tmp_path)("login", "--url", URL, "--name", "ann", typed="kept-quiet\n")
+    assert told.exit_code == 5, told.output
+    assert "too many wrong passwords (try again in 60 s)" in told.stderr
+    assert len(script.asked) == 1
 
 
 def test_without_a_token_the_remedy_is_a_login(tmp_path: Path) -> None:

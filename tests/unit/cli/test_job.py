@@ -110,6 +110,28 @@ def test_a_job_is_found_by_id_or_by_its_whole_name(answering: Answering) -> None
     assert script(terminal).asked[-1].query == {"name": ["back"], "removed": ["false"]}
 
 
+def test_an_earlier_cluster_that_finds_parts_of_names_only_is_asked_for_those(
+    answering: Answering,
+) -> None:
+    jobs = [job(7, name="backup-all"), job(8, name="backup")]
+
+    def earlier(asked: Asked) -> Reply:
+        if "name" in asked.query:
+            return problem(422, "refused: name", ("name", "is unknown; leave it out"))
+        (text,) = asked.query["q"]
+        return Reply([one for one in jobs if text in one["name"]])
+
+    terminal = answering({"GET /jobs": earlier})
+    assert json.loads(terminal("job", "show", "backup", "--json").stdout)["id"] == "8"
+    told = terminal("job", "show", "back")
+    assert told.exit_code == 4
+    assert "there is no job 'back'" in told.stderr
+    unknown = [problem(422, "no", (key, "is unknown; leave it out")) for key in ("name", "q")]
+    told = answering({"GET /jobs": unknown})("job", "show", "backup")
+    assert told.exit_code == 1
+    assert "the cluster's dcron is older and finds no job by its name" in told.stderr
+
+
 def test_every_field_of_a_job_has_an_option(answering: Answering) -> None:
     terminal = answering({"POST /jobs": Reply(job(5, name="n"), 201)})
     told = terminal(

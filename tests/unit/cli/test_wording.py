@@ -138,6 +138,22 @@ def test_each_command_has_its_own_words(
     assert told.stderr.splitlines() == [f"dcron: refused: {option}", f"  {option}: is bad"]
 
 
+@pytest.mark.parametrize(
+    ("path", "look"),
+    [
+        ("/jobs/7", "dcron job show 7"),
+        ("/jobs", "dcron job list"),
+        ("/workers/n1/labels", "dcron worker show n1"),
+        ("/users/ann", "dcron user show ann"),
+        ("/secrets/DB", "dcron secret list"),
+        ("/tokens/3", "dcron token list"),
+    ],
+)
+def test_what_was_changed_meanwhile_is_to_be_looked_at_where_it_shows(path: str, look: str) -> None:
+    told = plain("it was changed by now: read it again and decide again", path)
+    assert f"look at it ({look}) and do it again" in told
+
+
 def test_a_job_that_was_changed_meanwhile_is_said_so(answering: Answering) -> None:
     message = "the job is at revision 4 by now: read it again and decide again"
     answers = {
@@ -148,7 +164,7 @@ def test_a_job_that_was_changed_meanwhile_is_said_so(answering: Answering) -> No
     assert (told.exit_code, told.stderr) == (
         1,
         "dcron: the job is at revision 4 by now: somebody else has changed it meanwhile; "
-        "look at it (dcron job show) and do it again\n",
+        "look at it (dcron job show 1) and do it again\n",
     )
 
 

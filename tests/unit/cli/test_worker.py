@@ -6,8 +6,10 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from tests.unit.app.api_client import Api
-from tests.unit.cli.cluster import Asked, Reply, Script, Terminal
+from dcron_common.db import workers
+from dcron_common.protocol import Registration
+from tests.unit.app.api_client import NOW, Api
+from tests.unit.cli.cluster import Asked, Reply, Script, Terminal, problem
 
 Answering = Callable[[dict[str, Any]], Terminal]
 NODE = {
@@ -61,6 +63,60 @@ def test_labels_are_added_and_taken_away(answering: Answering) -> None:
     assert told.stdout == "node1: rack=b2 os=x\n"
     assert script(terminal).asked[-1].body == {"labels": {"rack": "b2", "os": "x"}}
     assert terminal("worker", "label", "node1").exit_code == 2
+
+
+class Labelled:
+    """GET and PUT of a worker's labels by its ETag; before each of the first `foreign` writes
+    somebody else adds a label."""
+
+    def __init__(self, foreign: int) -> None:
+        self.labels, self.tag, self.foreign = {"disk": "ssd"}, 0, foreign
+
+    def get(self, _asked: Asked) -> Reply:
+        return Reply({**NODE, "set_labels": self.labels}, headers={"ETag": f'"{self.tag}"'})
+
+    def put(self, asked: Asked) -> Reply:
+        if self.foreign:
+            self.labels = {**self.labels, f"theirs{self.foreign}": "x"}
+            self.tag, self.foreign = self.tag + 1, self.foreign - 1
+        if asked.headers.get("If-Match", f'"{self.tag}"') != f'"{self.tag}"':
+            return problem(412, "the worker was changed by now: read it again and decide again")
+        self.labels = asked.body["labels"]
+        return Reply({**NODE, **asked.body})
+
+    def answers(self) -> dict[str, Any]:
+        return {"GET /workers/node1": self.get, "PUT /workers/node1/labels": self.put}
+
+
+def test_a_label_that_somebody_else_adds_meanwhile_is_kept(answering: Answering) -> None:
+    node = Labelled(2)
+    told = answering(node.answers())("worker", "label", "node1", "rack=b2", "--no-label", "disk")
+    assert told.exit_code == 0, told.output
+    assert node.labels == {"theirs1": "x", "theirs2": "x", "rack": "b2"}
+
+
+def test_labels_that_others_change_all_the_time_are_given_up_at_last(answering: Answering) -> None:
+    node = Labelled(1000)
+    told = answering(node.answers())("worker", "label", "node1", "rack=b2")
+    assert told.exit_code == 1
+    assert "look at it (dcron worker show node1) and do it again" in told.stderr
+    assert "rack" not in node.labels and node.foreign == 995
+
+
+def test_two_who_label_a_worker_at_once_both_do(terminal: Terminal, api: Api) -> None:
+    seen = Registration("node1", "boot", "s", "10.0.0.1", {}, 10, "0.1.0", 0)
+    workers.save_seen(api.services.database, {"node1": seen}, NOW)
+    app, others = api.app, [b'{"labels": {"theirs": "x"}}']
+
+    def meanwhile(environ: dict[str, Any], start: Any) -> Any:
+        if environ["REQUEST_METHOD"] == "PUT" and others:
+            assert api.call("PUT", "/workers/node1/labels", others.pop()).status == 200
+        return app(environ, start)
+
+    terminal.adapter.app = meanwhile  # type: ignore[attr-defined]
+    told = terminal("worker", "label", "node1", "rack=b2", "--json")
+    assert told.exit_code == 0, told.output
+    assert json.loads(told.stdout)["set_labels"] == {"rack": "b2", "theirs": "x"}
 
 
 def test_a_worker_is_drained_and_resumed(answering: Answering) -> None:
