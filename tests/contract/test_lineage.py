@@ -224,6 +224,20 @@ def test_another_password_ends_what_was_made_with_a_token_that_is_over(record: D
     assert which_open(record, mine, others) == [False, False]
 
 
+def test_another_password_ends_tokens_of_which_nobody_noted_what_they_were_made_with(
+    record: Database,
+) -> None:
+    """As those of before schema version 10."""
+    stolen = make(record)
+    made, bobs = make(record, stolen), make(record, stolen, "bob")
+    older = Token.update(parent=None)
+    record.transaction(lambda: older.clone().execute())
+    revoke(record, stolen)
+    assert which_open(record, made, bobs) == [True, True]
+    assert logins.set_password(record, "ann", "second", NOW, "ann", end_tokens=True)
+    assert which_open(record, made, bobs) == [False, True]
+
+
 def test_another_password_ends_all_tokens_if_that_is_asked_for(record: Database) -> None:
     session, loose = log_in(record, "ann", "hash"), make(record)
     assert session is not None
