@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 
 from bottle import HTTPResponse, request
 from pydantic import ValidationError as PydanticError
@@ -66,7 +67,7 @@ class Secrets:
     def put(self, secret: str) -> HTTPResponse:
         """Make it, or give it a value; workers have that within seconds."""
         user, known = auth.principal(request.environ), wanted_tags(request.environ)
-        _check_name(secret)
+        _check_name(secret, text.secret_name)
         with self._bodies.json(request.environ) as body:
             try:
                 fields = SecretFields.model_validate(body)
@@ -75,6 +76,7 @@ class Secrets:
         for _ in range(_TRIES):
             before = self._row(secret)
             if before is None:
+                _check_name(secret, text.new_secret_name)
                 check_absent(request.environ, "secret of this name")
             made = self._written(secret, before, fields, user, known)
             if made is not None:
@@ -133,9 +135,9 @@ def _said(row: SecretRow, user: Principal) -> tuple[str, int, str]:
     return row.name, row.revision, user.name
 
 
-def _check_name(name: str) -> None:
+def _check_name(name: str, check: Callable[[str], str]) -> None:
     try:
-        text.secret_name(name)
+        check(name)
     except ValueError as error:
         raise invalid(("secret", str(error))) from error
 

@@ -123,6 +123,13 @@ def secret_name(text: str) -> str:
             "is no name of a secret; write up to 64 letters, digits and '_', a letter first"
         )
     _check_not_dcrons(text)
+    return text
+
+
+def new_secret_name(text: str) -> str:
+    """The name of a secret that is to be made, or that a job is to get from now on. Names that are
+    there already are not asked again: the list grows, and what it took before has to work on."""
+    secret_name(text)
     if steers(text) or text in _PLACES:
         raise ValueError("is a variable by which programs are steered; choose another name")
     return text

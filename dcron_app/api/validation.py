@@ -2,17 +2,20 @@
 
 Order: types and bounds of all fields (422), what they mean together (422, 413), then what this
 user may ask for (403). A change is laid over what is stored and checked as a whole, so that a job
-is never what could not have been posted; and who changes what runs answers for as whom it runs.
+is never what could not have been posted, but for names of secrets that it had before; and who
+changes what runs answers for as whom it runs.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from pydantic import ValidationError as PydanticError
 
+from dcron_app.api import text
 from dcron_app.api.content import Content, executable_of
 from dcron_app.api.errors import forbidden, invalid
 from dcron_app.api.fields import JobFields, RunFields, problem_with
@@ -61,6 +64,7 @@ def check_job(
     fields = _fields(body)
     _check_schedule(fields, settings, now)
     _check_combination(fields)
+    _check_new_secrets(fields.secrets, ())
     file = executable_of(fields, settings)
     spec = _spec(fields, Content.of(fields, file), settings, incarnation)
     _check_size(spec)
@@ -95,6 +99,7 @@ def check_change(
     new_schedule = fields.schedule != row.schedule
     _check_schedule(fields, settings, now if new_schedule else None)
     _check_combination(fields)
+    _check_new_secrets(fields.secrets, stored.get("secrets", ()))
     file, content = None, Content(row.executable, row.sha256)
     if not _keeps_executable(row, body, fields, address):
         file = executable_of(fields, settings)
@@ -181,6 +186,16 @@ def _check_combination(fields: JobFields) -> None:
         for name in ("filename", "arguments"):
             if getattr(fields, name):
                 raise invalid((name, "is for scripts and binaries; write it into the command"))
+
+
+def _check_new_secrets(names: Sequence[str], kept: Sequence[str]) -> None:
+    """A name that the job had may stay, whatever the list of those that steer says by now."""
+    for number, name in enumerate(names):
+        try:
+            if name not in kept:
+                text.new_secret_name(name)
+        except ValueError as error:
+            raise invalid((f"secrets[{number}]", str(error))) from error
 
 
 def _spec(fields: JobFields, content: Content, settings: Settings, incarnation: str) -> Spec:

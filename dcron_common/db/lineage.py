@@ -4,7 +4,8 @@ left that one would shut nobody out.
 A token's `parent` is the one that it was made with: a revocation ends a token, what was made with
 it, what was made with that, and so on, of other users too. A login is a parent as any other token,
 but only its revocation (DELETE) ends what was made in it: it is over by itself after some hours, by
-a logout, or since another password was set, and then a token that was made to last stands.
+a logout, or since another password was set, and then a token that was made to last stands. It
+stands until something above that login is revoked: a revocation goes on through what is over.
 
 A rotation puts a new token in the old one's place, for programs that have to change it now and
 then; whoever does that wants all else to go on. So what hangs on the old one hangs on the new one
@@ -25,6 +26,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from peewee import fn
+
 from dcron_common.db.models import Token
 from dcron_common.errors import Conflict
 
@@ -40,8 +43,9 @@ def hold(token_id: int, now: float) -> None:
 
 
 def replace(old: int, new: int) -> None:
-    """Hang a rotated token, and what hangs on it, on its successor."""
-    Token.update(parent=new).where(Token.parent == old, Token.revoked_at.is_null()).execute()
+    """Hang a rotated token, and what hangs on it, on its successor; what is over as well, since on
+    that something may hang that is not."""
+    Token.update(parent=new).where(Token.parent == old).execute()
     Token.update(replaced_by=new, parent=new).where(Token.id == old).execute()
 
 
@@ -57,23 +61,27 @@ def parent_after(old: int, present: int | None) -> int | None:
 
 def end_below(root: int, now: float) -> list[int]:
     """Revoke all that hangs on this token, directly or not; the ids of what was not revoked before.
-    It costs two or three statements for each generation, which read no other rows."""
+    What was is written and descended through, too: a login that is over hides nothing made in it.
+    It costs two statements for each generation (of each 500), which read no other rows."""
     ended: list[int] = []
+    seen = {root}
     level = [root]
     _touch(level)
     while level:
-        level = [token_id for few in _batches(level) for token_id in _children(few)]
+        below = [row for few in _batches(level) for row in _children(few) if row[0] not in seen]
+        level = [token_id for token_id, _ in below]
+        seen.update(level)
         for few in _batches(level):
-            holding = (Token.id.in_(few), Token.revoked_at.is_null())
-            Token.update(revoked_at=now).where(*holding).execute()
-        ended += level
+            ends = {"made": Token.made + 1, "revoked_at": fn.COALESCE(Token.revoked_at, now)}
+            Token.update(ends).where(Token.id.in_(few)).execute()
+        ended += [token_id for token_id, revoked_at in below if revoked_at is None]
     return ended
 
 
-def _children(parents: Sequence[int]) -> list[int]:
-    mine = (Token.parent.in_(parents), Token.revoked_at.is_null())
-    query: Any = Token.select(Token.id).where(*mine).order_by(Token.id).tuples()
-    return [token_id for (token_id,) in query]
+def _children(parents: Sequence[int]) -> list[tuple[int, float | None]]:
+    """Ids, and since when they are revoked, if they are: what the index over `parent` holds."""
+    found: Any = Token.select(Token.id, Token.revoked_at).where(Token.parent.in_(parents))
+    return list(found.order_by(Token.id).tuples())
 
 
 def _is_below(token_id: int, above: int) -> bool:

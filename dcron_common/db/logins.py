@@ -73,9 +73,7 @@ def begin_session(
 
 def _make_room(name: str, now: float) -> None:
     mine = (Token.user == name, Token.kind == LOGIN)
-    made = Token.alias()
-    used = made.select(made.id).where(made.parent == Token.id)
-    expired = Token.select(Token.id).where(*mine, Token.expires_at <= now, ~fn.EXISTS(used))
+    expired = Token.select(Token.id).where(*mine, Token.expires_at <= now, ~_used())
     gone = _ids(expired.limit(_BATCH))
     if gone:
         Token.delete().where(Token.id.in_(gone)).execute()
@@ -84,6 +82,11 @@ def _make_room(name: str, now: float) -> None:
     oldest = _ids(newest_first.offset(MOST_LOGINS - 1).limit(_BATCH))
     if oldest:
         Token.update(revoked_at=now).where(Token.id.in_(oldest)).execute()
+
+
+def _used() -> Any:
+    made = Token.alias()
+    return fn.EXISTS(made.select(made.id).where(made.parent == Token.id))
 
 
 def _ids(query: Any) -> list[int]:
@@ -119,8 +122,8 @@ def set_password(
                 raise Outdated
             return False
         if end_tokens:
-            # A login that is over may have made some, too.
-            ends = (Token.kind == LOGIN) | Token.revoked_at.is_null()
+            # With one that is over some may have been made, too.
+            ends = Token.revoked_at.is_null() | _used()
             for token_id in _ids(Token.select(Token.id).where(Token.user == name, ends)):
                 tokens.revoke_token(database, token_id, now, actor)
         end_logins(name, now)

@@ -171,6 +171,73 @@ def test_what_was_made_in_a_login_outlives_it_until_it_is_revoked(record: Databa
     assert which_open(record, kept, ended) == [True, False]
 
 
+def end_alone(database: Database, made: Made) -> None:
+    """As a logout, too many logins and older releases do: what hangs on it stands."""
+    tokens.log_out(database, made.row.id, NOW, "ann")
+
+
+def test_a_revocation_goes_on_through_what_is_over_and_leaves_its_end_as_it_was(
+    record: Database,
+) -> None:
+    root = make(record)
+    hidden = make(record, root)
+    below = make(record, hidden)
+    last = make(record, below, "bob")
+    end_alone(record, hidden)
+    end_alone(record, below)
+    assert opens(record, last)
+    assert tokens.revoke_token(record, root.row.id, LATER, "ann") == [root.row.id, last.row.id]
+    ends = [tokens.get_token(record, one.row.id) for one in (hidden, below, last)]
+    assert [one and one.revoked_at for one in ends] == [NOW, NOW, LATER]
+
+
+def test_what_hangs_on_a_token_that_is_over_goes_with_a_rotation_above_it(
+    record: Database,
+) -> None:
+    root = make(record)
+    hidden = make(record, root)
+    last = make(record, hidden)
+    end_alone(record, hidden)
+    new = rotate(record, root)
+    revoke(record, root)
+    assert opens(record, last)
+    revoke(record, new)
+    assert not opens(record, last)
+
+
+def test_a_circle_of_tokens_ends_too(record: Database) -> None:
+    """None is ever made; a row that somebody wrote by hand shall not keep a revocation from its
+    end."""
+    first = make(record)
+    second = make(record, first)
+    circle = Token.update(parent=second.row.id).where(Token.id == first.row.id)
+    record.transaction(lambda: circle.clone().execute())
+    assert revoke(record, first) == [first.row.id, second.row.id]
+
+
+def test_another_password_ends_what_was_made_with_a_token_that_is_over(record: Database) -> None:
+    over = make(record)
+    mine, others = make(record, over), make(record, over, "bob")
+    end_alone(record, over)
+    assert which_open(record, mine, others) == [True, True]
+    assert logins.set_password(record, "ann", "second", NOW, "ann", end_tokens=True)
+    assert which_open(record, mine, others) == [False, False]
+
+
+def test_another_password_ends_tokens_of_which_nobody_noted_what_they_were_made_with(
+    record: Database,
+) -> None:
+    """As those of before schema version 10."""
+    stolen = make(record)
+    made, bobs = make(record, stolen), make(record, stolen, "bob")
+    older = Token.update(parent=None)
+    record.transaction(lambda: older.clone().execute())
+    revoke(record, stolen)
+    assert which_open(record, made, bobs) == [True, True]
+    assert logins.set_password(record, "ann", "second", NOW, "ann", end_tokens=True)
+    assert which_open(record, made, bobs) == [False, True]
+
+
 def test_another_password_ends_all_tokens_if_that_is_asked_for(record: Database) -> None:
     session, loose = log_in(record, "ann", "hash"), make(record)
     assert session is not None
@@ -232,6 +299,35 @@ def test_no_token_made_at_the_moment_of_a_revocation_is_left(
     assert not any(which_open(record, stolen, below, *made))
 
 
+@pytest.mark.parametrize("attempt", range(3))
+def test_nor_is_one_below_a_token_that_was_over(record: Database, attempt: int) -> None:
+    root = make(record)
+    hidden = make(record, root)
+    below = [make(record, hidden) for _ in range(2)]
+    end_alone(record, hidden)
+    made: list[Made] = []
+    work: list[Callable[[], object]] = [
+        lambda: made.append(rotate(record, below[0])),
+        lambda: made.append(make(record, below[1])),
+    ]
+    work.insert(attempt, lambda: revoke(record, root))
+    raced(record, work)
+    assert not any(which_open(record, *below, *made))
+
+
+def test_a_revocation_takes_many_tokens_a_few_at_a_time(
+    record: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lineage, "_BATCH", 2)
+    root = make(record)
+    level = [make(record, root) for _ in range(5)]
+    below = [make(record, one) for one in level]
+    for one in level[::2]:
+        end_alone(record, one)
+    ended = [one.row.id for one in (root, *level[1::2], *below)]
+    assert revoke(record, root) == ended
+
+
 def test_a_user_has_only_so_many_tokens_that_hold(record: Database) -> None:
     gone = make(record)
     revoke(record, gone)
@@ -267,7 +363,7 @@ def test_what_hangs_on_a_token_and_how_many_there_are_is_found_by_an_index(
     add(mariadb, "ann")
     rows = [
         {"digest": f"{number}", "user": f"u{number % 50}", "name": "t", "created_at": NOW}
-        | {"parent": number % 400 or None}
+        | {"parent": number % 400 or None, "revoked_at": NOW if number % 3 else None}
         for number in range(4000)
     ]
     mariadb.transaction(lambda: Token.insert_many(rows).execute())

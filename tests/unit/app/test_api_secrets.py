@@ -8,6 +8,7 @@ import logging
 import pytest
 from pydantic import TypeAdapter
 
+from dcron_app.api import text, validation
 from dcron_app.api.shapes import SecretShape
 from dcron_app.reencrypting import reencrypt
 from dcron_common.db import secrets, tokens, users
@@ -135,6 +136,54 @@ def test_names_that_steer_programs_are_refused_to_everybody(api: Api, name: str)
     assert (answer.status, answer.fields) == (422, ["secret"])
     answer = post(api, name, user="admin")
     assert (answer.status, answer.fields) == (422, ["secrets[0]"])
+
+
+@pytest.fixture
+def older_rule(api: Api, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The id of an operator's job whose secret and variable had names that nobody refused then."""
+    with monkeypatch.context() as then:
+        for module in (text, validation):
+            then.setattr(module, "steers", lambda name: False)
+        assert put(api, "PIP_INDEX_URL").status == put(api).status == 201
+        made = post(api, "PIP_INDEX_URL", environment={"MAVEN_OPTS": "-Xmx1g"})
+    assert made.status == 201
+    return str(made.json["id"])
+
+
+@pytest.mark.parametrize("user", ["operator", "admin"])
+def test_a_job_goes_on_with_names_that_an_older_rule_took(
+    api: Api, older_rule: str, user: str
+) -> None:
+    job = older_rule
+    assert patch(api, job, user, schedule="@daily").status == 200
+    assert patch(api, job, user, paused=True).status == 200
+    assert api.call("POST", f"/jobs/{job}/resume", user=user).status == 200
+    assert patch(api, job, user, secrets=["DB_PASSWORD", "PIP_INDEX_URL"]).status == 200
+    got = api.get(f"/jobs/{job}").json
+    again = api.put(f"/jobs/{job}", {**got, "retries": 3}, user=user)
+    assert (again.status, again.json["secrets"]) == (200, ["DB_PASSWORD", "PIP_INDEX_URL"])
+    assert again.json["environment"] == {"MAVEN_OPTS": "-Xmx1g"}
+
+
+def test_a_secret_that_an_older_rule_took_gets_new_values(api: Api, older_rule: str) -> None:
+    again = put(api, "PIP_INDEX_URL")
+    assert (again.status, again.json["revision"]) == (200, 2)
+
+
+def test_no_job_gets_a_secret_by_such_a_name_anew(api: Api, older_rule: str) -> None:
+    answer = post(api, "DB_PASSWORD", "PIP_INDEX_URL", user="admin")
+    assert (answer.status, answer.fields) == (422, ["secrets[1]"])
+    assert patch(api, older_rule, "operator", secrets=["DB_PASSWORD"]).status == 200
+    answer = patch(api, older_rule, "admin", secrets=["DB_PASSWORD", "PIP_INDEX_URL"])
+    assert (answer.status, answer.fields) == (422, ["secrets[1]"])
+    assert api.delete("/secrets/PIP_INDEX_URL", user="operator").status == 204
+    assert put(api, "PIP_INDEX_URL", user="admin").fields == ["secret"]
+
+
+@pytest.mark.parametrize("name", ["MAVEN_PASSWORD", "NODE_AUTH_TOKEN", "GEM_HOST_API_KEY"])
+def test_a_credential_is_a_secret_whatever_its_prefix(api: Api, name: str) -> None:
+    assert put(api, name).status == 201
+    assert post(api, name).status == 201
 
 
 @pytest.mark.parametrize("name", ["1A", "_A", "A-B", "A.B", "A" * 65, "A%0A", "A%2FB"])

@@ -103,6 +103,7 @@ def test_environment_that_steers_loaders_is_refused_to_who_is_no_admin(api: Api,
 
 def test_environment_that_steers_nothing_is_set_by_everybody(api: Api) -> None:
     environment = {"TZ": "UTC", "LANG": "C", "TMPDIR": "/tmp", "http_proxy": "http://x"}
+    environment |= {"NODE_ENV": "production", "PYTHONUNBUFFERED": "1", "MAVEN_PASSWORD": "x"}
     made = api.post("/jobs", {**COMMAND, "environment": environment}, user="operator")
     assert (made.status, made.json["environment"]) == (201, environment)
 
