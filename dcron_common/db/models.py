@@ -324,7 +324,7 @@ class SealedSecret(_Table):
 class Idempotency(_Table):
     """Keys by which users repeat a POST: what became of the first. `incarnation`: of the request in
     hand, and of the job that it makes; `job_id`: once that is made; `answer`: once anything else is
-    done. `at`: since when it is in hand."""
+    done. `at`: since when it is in hand, or its last renewal."""
 
     id = BigAutoField()
     user = CharField(max_length=64)
