@@ -73,14 +73,13 @@ class Logins:
         made = None
         with self._attempts.one(self._subjects(fields.name, network)) as attempt:
             stored = logins.password_of(services.database, fields.name)
-            if services.passwords.matches(stored, fields.password) and stored is not None:
+            if attempt.matches(stored, fields.password) and stored is not None:
                 made = self._begin(fields, stored, network)
             if made is None:
                 # A name that nobody has may be a password in the wrong place.
                 shown = "-" if stored is None else fields.name
                 log.warning("login refused user=%s peer=%s", shown, peer)
                 raise auth.unauthorized(_WRONG, "password")
-            attempt.succeeded()
         return made
 
     def _subjects(self, name: str, network: str) -> list[Subject]:

@@ -4,7 +4,8 @@ The answer is one JSON document that begins to be sent with the first job: blank
 nothing in JSON, keep the connection alive until the last job's fences are written. A client that
 goes away ends it with the job in hand. A database that goes away while jobs are still being looked
 for ends the connection, so that no client takes half for the whole. Where several jobs in a row
-could not be done because something is away, those that follow are not tried, and named.
+could not be done because something is away, those that follow are not tried, and named. The same
+where its key went to another request, which it renews for as long as it takes.
 
 It may take long, so who asks is looked up again for each job: a token that was revoked, or a right
 that was taken away, ends it there. And each write is conditional on what was read (`changing.py`).
@@ -89,7 +90,9 @@ class ManyJobs:
             ids = self._ids(asked, user)
             first = next(ids, None)  # before the status is sent: an ill database is a 503
             whole = ids if first is None else chain([first], ids)
-            return HTTPResponse(self._answer(whole, change, environ, once), 200, JSON)
+            pieces = self._answer(whole, change, environ, once)
+            next(pieces)
+            return HTTPResponse(pieces, 200, JSON)
 
         return once.answer(begun, lambda kept: HTTPResponse(kept.answer or "", 200, JSON))
 
@@ -114,7 +117,8 @@ class ManyJobs:
         same request, made again, does the rest."""
         done: dict[str, list[Any]] = {"changed": [], "unchanged": [], "failed": []}
         with once.released_on_error():
-            for _ in self._each(ids, change, environ, done):
+            yield b""  # begun: whoever closes it from here on frees the key
+            for _ in self._each(ids, change, environ, done, once):
                 yield b" "
             counts = " ".join(f"{name}={len(those)}" for name, those in done.items())
             what = "would be paused" if change.dry else "paused"
@@ -127,13 +131,19 @@ class ManyJobs:
         yield text
 
     def _each(
-        self, ids: Iterator[str], change: Change, environ: dict[str, Any], done: dict[str, Any]
+        self,
+        ids: Iterator[str],
+        change: Change,
+        environ: dict[str, Any],
+        done: dict[str, Any],
+        once: Once,
     ) -> Iterator[str]:
-        """Do them one by one, and note in `done` what became of each."""
+        """Do them one by one while the key is ours, and note in `done` what became of each."""
         misses, reason = 0, ""
         for job_id in ids:
             if misses < MISSES:
                 try:
+                    once.renew()
                     changed = self._changing.change(job_id, self._by_now(change, environ)).anything
                 except DcronError as error:
                     problem = problem_of(error)

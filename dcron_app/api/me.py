@@ -78,9 +78,8 @@ class Me:
             raise Problem(409, f"the user {name} has no password yet; ask an admin to set one")
         who = f"{name}\0{login.token_id}" if login.kind == LOGIN else name
         with self._attempts.one([subject("own", who, _OWN_PASSWORD)]) as attempt:
-            if not services.passwords.matches(stored, fields.old):
+            if not attempt.matches(stored, fields.old):
                 raise forbidden("this is not the password until now", "old")
-            attempt.succeeded()
         new, now = hashed(services, fields.new), services.clock.wall()
         ends = fields.end_tokens
         if not logins.set_password(

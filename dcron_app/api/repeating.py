@@ -53,6 +53,8 @@ class Once:
         now = services.clock.wall()
         claim = _claim_of(environ, body, ulid(now), repeatable)
         self.claim = None if dry else claim
+        self._renewed = services.clock.boot()
+        self._lost = False
 
     def answer(
         self, do: Callable[[], HTTPResponse], again: Callable[[Kept], HTTPResponse]
@@ -103,6 +105,23 @@ class Once:
             idempotency.keep(self._services.database, self.claim, text.decode())
         except DatabaseError as error:
             log.warning("an answer was not kept user=%s: %s", self.claim.user, error)
+
+    def renew(self) -> None:
+        """Keep the key in hand; to be called again and again by what may take long. Problem 409,
+        from then on each time: it was taken over, so another request does the rest."""
+        now = self._services.clock.boot()
+        if self.claim is None:
+            return
+        if not self._lost and now >= self._renewed + idempotency.RENEWED:
+            database, wall = self._services.database, self._services.clock.wall()
+            try:
+                self._lost = not idempotency.renew(database, self.claim, wall)
+                self._renewed = now
+            except DatabaseError as error:  # it is ours for a while yet: the next call tries again
+                log.warning("a key was not renewed user=%s: %s", self.claim.user, error)
+        if self._lost:
+            message = "this took so long that another request with the key was let in"
+            raise _held_up(f"{message}, which does what is left", {})
 
     def release(self) -> None:
         """Nothing was done, or not all: the same request may be made again."""

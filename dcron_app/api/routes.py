@@ -16,6 +16,7 @@ from pydantic import BaseModel
 
 from dcron_app.api import auth
 from dcron_app.api.etag import TAGS
+from dcron_app.api.queries import Query, read_query
 from dcron_app.api.repeating import BARE, KEY, QUOTED, refuse_key
 
 # Of what matches nothing is made: another path is 404, whatever it holds.
@@ -47,7 +48,8 @@ class Access(Enum):
 @dataclass(frozen=True, slots=True)
 class Route:
     """`answers`: what comes with each status of success: a type that pydantic knows (JSON), or the
-    media type of anything else; None: no body. `body_optional`: no body stands for `{}`.
+    media type of anything else; None: no body. `query`: read by the handler; None: there is none,
+    and any key is refused before the handler is called. `body_optional`: no body stands for `{}`.
     `headers`: request headers beside those of all routes, with what they mean."""
 
     method: str
@@ -106,6 +108,8 @@ def _checked(route: Route) -> Callable[..., HTTPResponse]:
             auth.admin(request.environ)
         if route.method == "POST" and KEY not in route.headers:
             refuse_key(request.environ)
+        if route.query is None:
+            read_query(Query)  # which has no key: `?dry_run=true` must not be passed over
         return route.handler(**arguments)
 
     return checked

@@ -3,9 +3,10 @@
 A key is claimed before anything is done, in a transaction of its own, so that a repetition that
 comes meanwhile is told to wait. What is made in the database settles it in its own transaction: it
 is there if and only if its key says so. What is done elsewhere settles it afterwards. A claim that
-is neither settled nor released (the process died) may be taken over after IN_HAND, if doing it
-again does no harm; the first request can then not settle it any more, so that what it makes in the
-database is undone. Else it is in doubt until it is forgotten. Errors: those of connection.Database.
+is neither settled nor released (the process died) nor renewed may be taken over after IN_HAND, if
+doing it again does no harm; the first request can then not settle it any more, so that what it
+makes in the database is undone. Else it is in doubt until it is forgotten. Errors: those of
+connection.Database.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ from dcron_common.db.models import Idempotency
 from dcron_common.errors import Conflict
 
 KEPT = 86_400.0  # seconds
-IN_HAND = 120.0  # seconds that a request may take once its body is there
+IN_HAND = 120.0  # seconds that a request may take once its body is there, or from a renewal on
+RENEWED = 30.0  # seconds between renewals of a request that takes longer
 _BATCH = 100
 
 
@@ -87,8 +89,11 @@ def _again(wanted: Claim, now: float) -> tuple[Outcome, Kept | None]:
         if not wanted.repeatable:
             return Outcome.IN_DOUBT, None
     same = Idempotency.incarnation == row.incarnation
+    # It may just be settled or renewed: what was read must still hold.
+    dead = (Idempotency.at < now - IN_HAND) & _open()
+    over = (Idempotency.at < now - KEPT) | dead
     values = _values(wanted, now) | {"job_id": None, "answer": None}
-    taken = Idempotency.update(values).where(_is(wanted), same).execute()
+    taken = Idempotency.update(values).where(_is(wanted), same, over).execute()
     return (Outcome.CLAIMED if taken else Outcome.IN_HAND), None
 
 
@@ -100,7 +105,7 @@ def keep(database: Database, claimed: Claim, answer: str) -> None:
 def settle(claimed: Claim, kept: Kept) -> None:
     """Say what became of it; to be called in the transaction that did it. Conflict: another request
     has the key by now."""
-    mine = (_is(claimed), Idempotency.incarnation == claimed.incarnation)
+    mine = _mine(claimed)
     if Idempotency.get_or_none(
         *mine, Idempotency.answer == kept.answer, Idempotency.job_id == kept.job_id
     ):
@@ -109,16 +114,33 @@ def settle(claimed: Claim, kept: Kept) -> None:
         raise Conflict("this took so long that another request with its key was let in")
 
 
+def renew(database: Database, claimed: Claim, now: float) -> bool:
+    """Have it in hand from `now` on; False: another request has the key by now. Tried once."""
+
+    def work() -> bool:
+        Idempotency.update(at=now).where(*_mine(claimed)).execute()
+        # Not how many were updated: MariaDB counts no row that was so already.
+        return bool(Idempotency.select().where(*_mine(claimed)).exists())
+
+    return database.transaction(work, idempotent=True, deadline=0.0)
+
+
 def release(database: Database, claimed: Claim) -> None:
     """Give up a key under which nothing was done; tried once."""
-    mine = (_is(claimed), Idempotency.incarnation == claimed.incarnation)
-    open_still = (Idempotency.job_id.is_null(), Idempotency.answer.is_null())
-    query = Idempotency.delete().where(*mine, *open_still)
+    query = Idempotency.delete().where(*_mine(claimed), _open())
     database.transaction(query.execute, idempotent=True, deadline=0.0)
 
 
 def _is(wanted: Claim) -> Any:
     return (Idempotency.user == wanted.user) & (Idempotency.key == wanted.key)
+
+
+def _mine(claimed: Claim) -> tuple[Any, ...]:
+    return _is(claimed), Idempotency.incarnation == claimed.incarnation
+
+
+def _open() -> Any:
+    return Idempotency.job_id.is_null() & Idempotency.answer.is_null()
 
 
 def _values(wanted: Claim, now: float) -> dict[str, Any]:

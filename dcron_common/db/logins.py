@@ -117,7 +117,8 @@ def set_password(
             return True  # a commit in doubt had been carried out: no two hashes are the same
         row = User.get_or_none(User.name == name)
         as_known = [] if row is None else while_known(row, TAGGED, known)
-        if not User.update(password=new).where(*which, *as_known).execute():
+        values = {"password": new, "passwords_set": User.passwords_set + 1}
+        if not User.update(values).where(*which, *as_known).execute():
             if as_known:
                 raise Outdated
             return False

@@ -195,6 +195,7 @@ class User(_Table):
 
     `teams`: a JSON list, null in a row that the release before wrote: then `team` is the only one.
     `password`: an argon2 hash in its own notation, null where the user cannot log in by one.
+    `passwords_set`: rises with each that people set; a login that renews the hash sets none.
     """
 
     name = CharField(max_length=64, primary_key=True)
@@ -204,6 +205,7 @@ class User(_Table):
     os_users = TextField()
     disabled = BooleanField(default=False)
     password = CharField(max_length=255, null=True)
+    passwords_set = BigIntegerField(default=0)
     logins = BigIntegerField(default=0)
     last_login_at = DoubleField(null=True)
     tokens_made = BigIntegerField(default=0)
@@ -324,7 +326,7 @@ class SealedSecret(_Table):
 class Idempotency(_Table):
     """Keys by which users repeat a POST: what became of the first. `incarnation`: of the request in
     hand, and of the job that it makes; `job_id`: once that is made; `answer`: once anything else is
-    done. `at`: since when it is in hand."""
+    done. `at`: since when it is in hand, or its last renewal."""
 
     id = BigAutoField()
     user = CharField(max_length=64)

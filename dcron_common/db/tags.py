@@ -1,6 +1,7 @@
 """What people have written of a row, as a tag; and writes that hold only while it is that.
 
 A tag is a hash of columns, not a counter: it tells a change by a release that knows no tags, too.
+(Only passwords are counted: their column moves by itself.)
 Columns that move by themselves are in none, so that nothing but people makes a tag outdated.
 """
 

@@ -20,7 +20,8 @@ from dcron_common.errors import Conflict
 
 DEFAULT_OS_USER = "dcron-job"
 ANY_OS_USER = "*"  # every OS user but root
-TAGGED = ("role", "team", "teams", "os_users", "disabled", "password")  # what people write of one
+# What people write of one: not the hash of the password, which logins renew.
+TAGGED = ("role", "team", "teams", "os_users", "disabled", "passwords_set")
 _CHANGES = "user-changes"  # the counter whose row lets one change of who is an admin in at a time
 
 

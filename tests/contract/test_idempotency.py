@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import threading
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from dcron_common.db import idempotency, jobs, users
 from dcron_common.db.connection import Database
-from dcron_common.db.idempotency import Claim, Kept, Outcome, claim, keep, release, settle
+from dcron_common.db.idempotency import Claim, Kept, Outcome, claim, keep, release, renew, settle
 from dcron_common.db.models import Idempotency
 from dcron_common.errors import Conflict
 from tests.contract.records import NOW, count_jobs, spec
@@ -70,6 +71,36 @@ def test_what_was_answered_is_kept_with_the_key(database: Database) -> None:
     assert claim(database, SECOND, NOW) == (Outcome.MADE, kept)
     with pytest.raises(Conflict):
         keep(database, SECOND, "")
+
+
+def test_a_claim_that_is_renewed_is_in_hand_for_longer(database: Database) -> None:
+    claim(database, FIRST, NOW)
+    late = NOW + idempotency.IN_HAND
+    assert renew(database, FIRST, late)
+    assert renew(database, FIRST, late)  # the answer had been lost
+    assert claim(database, SECOND, late + idempotency.IN_HAND) == (Outcome.IN_HAND, None)
+    assert claim(database, SECOND, late + idempotency.IN_HAND + 1) == (Outcome.CLAIMED, None)
+    assert not renew(database, FIRST, late + idempotency.IN_HAND + 2)
+    assert renew(database, SECOND, late + idempotency.IN_HAND + 2)
+
+
+@pytest.mark.parametrize("settles", [False, True])
+def test_a_claim_that_is_renewed_or_settled_meanwhile_is_not_taken_over(
+    database: Database, monkeypatch, settles: bool
+) -> None:
+    claim(database, FIRST, NOW)
+    late = NOW + idempotency.IN_HAND + 1
+    values = idempotency._values
+
+    def meanwhile(wanted: Claim, now: float) -> dict[str, Any]:
+        if wanted is SECOND and seen.pop():
+            settle(FIRST, Kept(answer="done")) if settles else renew(database, FIRST, late)
+        return values(wanted, now)
+
+    seen = [True, False]  # the first time it is for the insert that finds the key taken
+    monkeypatch.setattr(idempotency, "_values", meanwhile)
+    assert claim(database, SECOND, late) == (Outcome.IN_HAND, None)
+    assert renew(database, FIRST, late)
 
 
 def test_what_must_not_be_done_twice_is_in_doubt_once_its_time_is_over(database: Database) -> None:

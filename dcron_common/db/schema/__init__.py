@@ -10,6 +10,7 @@ from dcron_common.db.schema import (
     followed,
     job_lists,
     logins,
+    passwords,
     placed,
     retention,
     secret,
@@ -19,5 +20,5 @@ from dcron_common.db.schema import (
 STEPS = (
     *(first.STEP, counter.STEP, logins.STEP, job_lists.STEP),
     *(followed.STEP, secret.STEP, retention.STEP, unsettled.STEP),
-    *(answered.STEP, accounts.STEP, placed.STEP),
+    *(answered.STEP, accounts.STEP, placed.STEP, passwords.STEP),
 )

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import pytest
+from argon2 import PasswordHasher
 
 from dcron_common.db import logins, secrets, users, workers
 from dcron_common.db.models import Secret, User, Worker
@@ -147,6 +148,22 @@ def test_what_moves_by_itself_makes_no_tag_outdated(api: Api) -> None:
     api.services.database.transaction(seen.execute)
     assert api.get(WORKER).json["state"] == "offline"
     assert [api.get(path).headers["ETag"] for path in (WORKER, USER)] == before
+
+
+def test_a_login_that_renews_a_hash_makes_no_tag_outdated_but_a_new_password_does(
+    api: Api,
+) -> None:
+    assert api.put(f"{USER}/password", WORD).status == 204
+    tag = api.get(USER).headers["ETag"]
+    old = PasswordHasher(time_cost=2, memory_cost=16, parallelism=1).hash(WORD["password"])
+    outdated = User.update(password=old).where(User.name == "operator")
+    api.services.database.transaction(outdated.execute)
+    assert api.post("/login", {"name": "operator", **WORD}, user=None).status == 200
+    assert logins.password_of(api.services.database, "operator") != old
+    assert api.get(USER).headers["ETag"] == tag
+    for status in (204, 412):  # of two editors who know the same, the second is told
+        assert api.put(f"{USER}/password", WORD, headers={"HTTP_IF_MATCH": tag}).status == status
+    assert api.get(USER).headers["ETag"] != tag
 
 
 def test_a_secret_that_was_removed_and_made_again_is_another(api: Api) -> None:

@@ -12,10 +12,12 @@ from pydantic import TypeAdapter
 
 from dcron_app.api.accounts import MeShape, SessionShape
 from dcron_app.api.logins import PER_PEER, PER_USER, PER_USER_AND_PEER, network_of
+from dcron_app.api.outage import HOLD
 from dcron_app.passwords import Passwords
 from dcron_common.db import logins, tokens, users
 from dcron_common.db.login_limits import WINDOW
 from dcron_common.db.models import LoginBucket
+from dcron_common.errors import DatabaseUnavailable
 from tests.unit.app.api_client import NOW, QUICK, Answer, Api
 
 PASSWORD = "correct horse battery"
@@ -332,8 +334,6 @@ def test_a_new_password_has_a_least_length(api: Api) -> None:
 
 def test_with_the_database_away_a_login_is_503(api: Api, monkeypatch: Any) -> None:
     def away(*_: Any) -> None:
-        from dcron_common.errors import DatabaseUnavailable
-
         raise DatabaseUnavailable("away")
 
     monkeypatch.setattr("dcron_app.api.attempts.login_limits.take", away)
@@ -342,6 +342,25 @@ def test_with_the_database_away_a_login_is_503(api: Api, monkeypatch: Any) -> No
     assert "Retry-After" in answer.headers
     monkeypatch.setattr("dcron_app.api.attempts.login_limits.take", pytest.fail)
     assert log_in(api).status == 503  # at once: others know
+
+
+@pytest.mark.parametrize("step", ["password_of", "begin_session"])
+def test_what_the_database_fails_in_is_no_wrong_password(
+    api: Api, monkeypatch: Any, step: str
+) -> None:
+    """Before the password is looked at, and where it was right; a wrong one counts as ever."""
+
+    def away(*_: Any, **__: Any) -> None:
+        raise DatabaseUnavailable("away")
+
+    for _ in range(PER_USER_AND_PEER + 2):
+        with monkeypatch.context() as ill:
+            ill.setattr(logins, step, away)
+            assert log_in(api).status == 503
+        api.time[0] += HOLD
+    answers = [log_in(api, password="wrong").status for _ in range(PER_USER_AND_PEER)]
+    assert answers == [401] * PER_USER_AND_PEER
+    assert log_in(api).status == 429
 
 
 def test_a_login_is_audited_without_its_token(api: Api) -> None:

@@ -7,9 +7,11 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import pytest
+from bottle import HTTPResponse
 
-from dcron_app.api import asking
+from dcron_app.api import asking, many_jobs
 from dcron_app.api.app import all_routes
+from dcron_app.api.changing import Changing
 from dcron_common.db import idempotency, users, workers
 from dcron_common.db.models import Idempotency
 from dcron_common.errors import ConnectionLost, DatabaseUnavailable
@@ -146,6 +148,90 @@ def test_many_that_could_not_all_be_done_are_tried_again_under_the_same_key(api:
     done = post(api, "/jobs/pause", {"all": True})
     assert (done.json["unchanged"], done.headers["Idempotent-Replayed"]) == (["1", "2"], None)
     assert post(api, "/jobs/pause", {"all": True}).headers["Idempotent-Replayed"] == "true"
+
+
+def before_each(monkeypatch: pytest.MonkeyPatch, act: Callable[[int], Any]) -> list[Any]:
+    """Have `act` done before each job is changed, by its number among them; what it returned."""
+    seen: list[Any] = []
+    change = Changing.change
+
+    def changed(*arguments: Any) -> Any:
+        seen.append(None)
+        number = len(seen)
+        seen[number - 1] = act(number)
+        return change(*arguments)
+
+    monkeypatch.setattr(Changing, "change", changed)
+    return seen
+
+
+def test_many_that_take_long_are_not_done_by_a_repetition_too(api: Api, monkeypatch) -> None:
+    for _ in range(2):
+        api.post("/jobs", COMMAND)
+
+    def slow(number: int) -> Answer | None:
+        api.time[0] += idempotency.IN_HAND / 2.5
+        return post(api, "/jobs/pause", {"all": True}) if number == 4 else None
+
+    told = before_each(monkeypatch, slow)
+    first = post(api, "/jobs/pause", {"all": True})
+    assert (told[3].status, len(told)) == (409, 4)
+    assert told[3].headers["Retry-After"]
+    assert first.json["changed"] == ["1", "2", "3", "4"]
+    again = post(api, "/jobs/pause", {"all": True})
+    assert (again.body, again.headers["Idempotent-Replayed"]) == (first.body.lstrip(), "true")
+
+
+def test_many_whose_key_went_to_another_request_end_there_and_say_so(api: Api, monkeypatch) -> None:
+    for _ in range(2):
+        api.post("/jobs", COMMAND)
+
+    def taken(number: int) -> None:
+        if number == 2:
+            api.time[0] += idempotency.RENEWED
+            other = Idempotency.update(incarnation="Z" * 26)
+            api.services.database.transaction(other.execute)
+
+    before_each(monkeypatch, taken)
+    told = post(api, "/jobs/pause", {"all": True}).json
+    assert told["changed"] == ["1", "2"]
+    assert [(one["id"], one["status"]) for one in told["failed"]] == [("3", 409), ("4", 409)]
+    assert "another request" in told["failed"][0]["reason"]
+    assert not api.get("/jobs/3").json["paused"]
+    assert [(row.incarnation, row.answer) for row in rows(api)] == [("Z" * 26, None)]
+
+
+def test_a_key_is_not_renewed_with_each_of_many(api: Api, monkeypatch) -> None:
+    monkeypatch.setattr(idempotency, "renew", pytest.fail)
+    assert post(api, "/jobs/pause", {"all": True}).json["changed"] == ["1", "2"]
+
+
+def test_a_key_that_cannot_be_renewed_for_a_moment_ends_nothing(api: Api, monkeypatch) -> None:
+    def away(*arguments: object) -> bool:
+        raise DatabaseUnavailable("made up")
+
+    def slow(number: int) -> None:
+        api.time[0] += idempotency.RENEWED
+
+    monkeypatch.setattr(idempotency, "renew", away)
+    before_each(monkeypatch, slow)
+    first = post(api, "/jobs/pause", {"all": True})
+    assert first.json["changed"] == ["1", "2"]
+    assert post(api, "/jobs/pause", {"all": True}).headers["Idempotent-Replayed"] == "true"
+
+
+def test_an_answer_that_is_closed_before_its_first_byte_leaves_its_key_free(
+    api: Api, monkeypatch
+) -> None:
+    def dropped(body: Any, *_: Any) -> HTTPResponse:
+        body.close()
+        return HTTPResponse("", 200)
+
+    with monkeypatch.context() as gone:
+        gone.setattr(many_jobs, "HTTPResponse", dropped)
+        post(api, "/jobs/pause", {"all": True})
+    assert rows(api) == []
+    assert post(api, "/jobs/pause", {"all": True}).json["changed"] == ["1", "2"]
 
 
 # What is left half done
