@@ -30,7 +30,7 @@ LINE = f"^{_PLAIN}*$"
 SOME_LINE = f"^{_PLAIN}*{_INK}{_PLAIN}*$"
 BASE64 = "^([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{4}|[A-Za-z0-9+/]{3}=|[A-Za-z0-9+/]{2}==)$"
 SHOWN = f"^{_INK}({_PLAIN}*{_INK})?$"
-FILE_NAME = SHOWN.replace(r"[^\x00", r"[^/\\\x00")
+FILE_NAME = SHOWN.replace(r"[^\x00", r"[^/\\\x00").replace("^", r"^(?!\.{1,2}$)", 1)
 FOLDER = f"^/{_PLAIN}*$"
 SCHEDULE = r"^[ \t]*(@[a-z].*|[0-9A-Za-z*/,-]+([ \t]+[0-9A-Za-z*/,-]+){4})[ \t]*$"
 OS_USER = f"^{_OS_USER.pattern}$"
