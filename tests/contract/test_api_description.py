@@ -83,9 +83,7 @@ class Run:
                 "negative_data_rejection": {"expected-statuses": REFUSALS},
                 # A job that was removed stays readable until retention takes it.
                 "use_after_free": {"enabled": False},
-                "positive_data_acceptance": {
-                    "expected-statuses": ["2xx", 401, 403, 404, 409, 412, 429]
-                },
+                "positive_data_acceptance": {"expected-statuses": ACCEPTED},
             },
             "phases": {
                 name: {"enabled": (name == "stateful") is stateful}
