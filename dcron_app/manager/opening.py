@@ -10,7 +10,8 @@ was drained. It goes on where what is told of its job ends:
   they tell of what was due while they were wanted, and of nothing else. If there are none, what
   the record does not tell of is open, by whatever revision it was due.
 
-A worker that joins others which have the job does nothing of what was due before it joined.
+A worker that joins others which have the job, and keep it, does nothing of what was due before it
+joined.
 No leader has to remember anything for this.
 """
 
@@ -27,11 +28,13 @@ Told = Callable[[Sequence[int]], Mapping[int, int]]
 """The newest minute of the record of each of these jobs; without those that cannot be read now."""
 
 
-def begins(view: View, opening: Set[Slot], told: Told, now: float) -> dict[Slot, int]:
-    """The lowest mark that each of these slots may have, which their jobs want. `now`: epoch
-    seconds."""
+def begins(
+    view: View, opening: Set[Slot], placed: Mapping[Slot, str | None], told: Told, now: float
+) -> dict[Slot, int]:
+    """The lowest mark that each of these slots may have, which their jobs want. `placed`: who is
+    to have each slot. `now`: epoch seconds."""
     fences = fences_of(view, {slot.job_id for slot in opening})
-    joins = {slot for slot in opening if slot.node and _is_held(view, fences[slot.job_id])}
+    joins = {slot for slot in opening if slot.node and _is_held(view, fences[slot.job_id], placed)}
     asked = sorted({s.job_id for s in opening - joins if not view.jobs[s.job_id].unfenced})
     recorded = told(asked) if asked else {}
     found = dict.fromkeys(joins, minute(now))
@@ -62,9 +65,12 @@ def fences_of(view: View, ids: Collection[int]) -> dict[int, dict[Slot, Fence]]:
     return found
 
 
-def _is_held(view: View, fences: Mapping[Slot, Fence]) -> bool:
-    """Whether a worker that is online has a job on all."""
-    return any(slot.node and fence.holder in view.workers for slot, fence in fences.items())
+def _is_held(view: View, fences: Mapping[Slot, Fence], placed: Mapping[Slot, str | None]) -> bool:
+    """Whether a worker that is online has a job on all, and keeps it."""
+    return any(
+        slot.node and fence.holder in view.workers and placed.get(slot) == fence.holder
+        for slot, fence in fences.items()
+    )
 
 
 def _recorded(job: Wanted, slot: Slot) -> int:

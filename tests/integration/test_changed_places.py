@@ -67,6 +67,33 @@ def test_p7_a_worker_that_joins_others_does_nothing_of_what_was_due_before(
     assert unaccounted(world, job, deadline=0) == []
 
 
+def test_p7_a_job_that_goes_from_one_worker_to_another_in_one_look_is_gone_on_with(
+    world: World, api: Api
+) -> None:
+    """The one that is drained had not yet caught up."""
+    world.add("a")
+    other = world.add("b")
+    world.turn()
+    assert api.post("/workers/b/drain", {}).status == 200
+    world.go(6)
+    late = {"catch_up": "all", "starting_deadline_seconds": 86_400}
+    job = made(api, {**JOB, **late, "placement": {"on": "all"}})
+    world.go(62)
+    world.finish()
+    world.lose("a")
+    world.go(180)
+    world.add("a")
+    world.turn()
+    assert api.post("/workers/a/drain", {}).status == 200
+    assert api.post("/workers/b/resume", {}).status == 200
+    world.go(10)
+    for _ in range(12):
+        world.finish()
+        world.go(30)
+    assert other.processes.launched
+    assert unaccounted(world, job, deadline=0) == []
+
+
 @pytest.mark.parametrize("before", ["one", "all"])
 @pytest.mark.parametrize("edits", [0, 1])
 def test_p8_places_that_are_opened_again_tell_what_was_due_since_they_were_wanted(
