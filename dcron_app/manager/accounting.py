@@ -152,14 +152,14 @@ def is_accounted(view: View, slot: Slot, known: Known, now: float) -> bool:
 def find_overdue(view: View, slot: Slot, known: Known, job: Wanted, now: float) -> Overdue | None:
     """What is to be closed of one slot; None for nothing."""
     fence = known.fence
-    beyond = _told_here(view, slot, fence, job, job.beyond)
+    beyond = _told_here(slot, fence, job, job.beyond)
     if minutes := history.due(beyond, fence.mark, int(now), MOST):
         reason = (
             f"the job was changed more than {history.MOST} times before this minute could start"
         )
         return Overdue(minutes, RunState.MISSED, reason)
     if fence.state != ACTIVE:
-        earlier = _told_here(view, slot, fence, job, job.spec.earlier)
+        earlier = _told_here(slot, fence, job, job.spec.earlier)
         minutes = history.due(earlier, fence.mark, int(now), MOST)
         reason = f"{_what_happened(fence, job)} before this minute could start"
         return Overdue(minutes, RunState.SKIPPED, reason) if minutes else None
@@ -184,15 +184,13 @@ def _may_be_isolated(job: Wanted, fence: Fence) -> bool:
     return may_run and fence.holder is not None
 
 
-def _told_here(
-    view: View, slot: Slot, fence: Fence, job: Wanted, spans: Sequence[Span]
-) -> Sequence[Span]:
+def _told_here(slot: Slot, fence: Fence, job: Wanted, spans: Sequence[Span]) -> Sequence[Span]:
     """Those of these spans of which this place tells."""
     if not spans or fence.state != REMOVED:
         return spans
-    if job.removed and job.wants(slot) and not view.has_other_kind(slot):
-        return spans  # it was open until then, whatever the job wanted in between
-    return job.left_to(slot, spans)
+    if job.removed and job.wants(slot) and fence.revision == job.spec.revision:
+        return spans  # it was open until the removal, whatever the job wanted in between
+    return job.left_to(slot, spans, fence.mark)
 
 
 def _what_happened(fence: Fence, job: Wanted) -> str:

@@ -65,16 +65,30 @@ class Wanted:
         spans = () if beside else (*self.beyond, *self.spec.earlier)
         return min([self.placed_from, *[span.valid_from for span in spans]]) - 60
 
-    def left_to(self, slot: Slot, spans: Sequence[Span]) -> list[Span]:
+    def left_to(self, slot: Slot, spans: Sequence[Span], mark: int) -> list[Span]:
         """Those of these spans of which a place that is closed has to tell: what was due while
-        such places were wanted. The present placement is told by its open places."""
+        such places were wanted. The present placement is told by its open places; of a removed
+        job what came after such a time is told by others, or by nobody (`settling`)."""
         kind = "all" if slot.node else "one"
-        open_from = self.placed_from if self.wants(slot) and not self.removed else None
+        until = None
+        if self.removed:
+            until = self._wanted_otherwise(kind, mark)
+        elif self.wants(slot):
+            until = self.placed_from
         return [
             span
             for span in spans
-            if span.on in (None, kind) and (open_from is None or span.valid_from < open_from)
+            if span.on in (None, kind) and (until is None or span.valid_from < until)
         ]
+
+    def _wanted_otherwise(self, kind: str, mark: int) -> int | None:
+        """The first minute above `mark` for which the job wanted no such places."""
+        starts = (
+            max(span.valid_from, mark + 60)
+            for span in (*self.beyond, *self.spec.earlier)
+            if span.on not in (None, kind) and (span.valid_to or 0) > mark + 60
+        )
+        return min(starts, default=None)
 
     def is_behind(self, fence: Fence) -> bool:
         """Whether the API has written a revision that was not read yet (P15)."""
@@ -146,13 +160,6 @@ class View:
         """The slot's fence, if there is one."""
         known = self.fences.get(slot)
         return known.fence if known else None
-
-    def has_other_kind(self, slot: Slot) -> bool:
-        """Whether the slot's job has places of the other kind, too: one, or one on each worker."""
-        return any(
-            other.job_id == slot.job_id and bool(other.node) != bool(slot.node)
-            for other in self.fences
-        )
 
     def marks_and_revisions(self) -> tuple[dict[int, int], dict[int, int]]:
         """The lowest mark and the highest revision of each job's fences."""

@@ -143,6 +143,57 @@ def test_p7_a_closed_place_tells_nothing_of_minutes_that_others_run(
     assert unaccounted(world, job, deadline=0) == []
 
 
+@pytest.mark.parametrize("before", ["one", "all"])
+def test_p7_a_closed_place_of_a_removed_job_tells_nothing_of_minutes_that_others_ran(
+    world: World, api: Api, before: str
+) -> None:
+    """The job goes back to the place that a run keeps, and is removed before any leader looks."""
+    node = world.add("a")
+    other = "all" if before == "one" else "one"
+    job = made(api, {**JOB, "concurrency": "allow", "placement": {"on": before}})
+    world.go(62)
+    patch(api, job, placement={"on": other})
+    for _ in range(3):
+        world.go(60)
+        while len(node.processes.running) > 1:
+            end_newest(world)
+    world.go(10)
+    patch(api, job, placement={"on": before})
+    assert api.call("DELETE", f"/jobs/{job}").status == 200
+    world.go(90)
+    skipped = [row for row in world.rows(job) if row.state is RunState.SKIPPED]
+    assert skipped == []
+    world.finish()
+    world.go(20)
+    assert fences(world, job) == []
+    assert unaccounted(world, job, deadline=0) == []
+
+
+@pytest.mark.parametrize("before", ["one", "all"])
+@pytest.mark.parametrize("looks", [False, True])
+def test_p7_of_a_removed_job_what_no_place_ever_had_is_told(
+    world: World, api: Api, before: str, looks: bool
+) -> None:
+    """A run keeps the places of the second placement from being opened. `looks`: whether a leader
+    sees each change, and so closes the first."""
+    world.add("a")
+    other = "all" if before == "one" else "one"
+    job = made(api, {**JOB, "starting_deadline_seconds": 86_400, "placement": {"on": before}})
+    world.go(62)
+    for wanted in (other, before):
+        patch(api, job, placement={"on": wanted})
+        if looks:
+            world.turn()
+        world.time.now += 130
+    assert api.call("DELETE", f"/jobs/{job}").status == 200
+    world.another_leads()
+    for _ in range(4):
+        world.go(30)
+        world.finish()
+    assert fences(world, job) == []
+    assert unaccounted(world, job, deadline=0) == []
+
+
 def end_newest(world: World) -> None:
     """The newest process of worker a ends well."""
     node = world.nodes["a"]
