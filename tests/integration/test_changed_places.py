@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import pytest
 
+from dcron_common import paths
 from dcron_common.run import RunState
 from tests.integration.asking import JOB, fences, made, patch
 from tests.integration.look import unaccounted
@@ -191,6 +192,38 @@ def test_p7_of_a_removed_job_what_no_place_ever_had_is_told(
         world.go(30)
         world.finish()
     assert fences(world, job) == []
+    assert unaccounted(world, job, deadline=0) == []
+
+
+@pytest.mark.parametrize("before", ["one", "all"])
+def test_p8_what_a_leader_closed_at_a_change_is_started_by_no_place_that_opens_then(
+    world: World, api: Api, before: str
+) -> None:
+    """A comparison finds the change, and a scan comes in the same pass."""
+    world.add("a")
+    other = "all" if before == "one" else "one"
+    job = made(api, {**JOB, "placement": {"on": before}})
+    world.go(62)
+    world.finish()
+    world.time.now = START + 115
+    world.turn()
+    world.time.now = START + 120.3
+    patch(api, job, placement={"on": other})
+    for name in world.app.children(paths.INBOX):
+        world.app.delete(f"{paths.INBOX}/{name}")
+    leader = world.manager._leader
+    leader._compare_at = leader._scan_at = 0
+    leader.step()
+    world.time.now += 1
+    for _ in range(3):
+        world.turn()
+        world.time.now += 3
+    for _ in range(3):
+        world.finish()
+        world.go(60)
+    rows = world.rows(job)
+    assert [row.scheduled_at for row in rows if row.state is RunState.SKIPPED] == [START + 120]
+    assert len({row.scheduled_at for row in rows}) == len(rows)
     assert unaccounted(world, job, deadline=0) == []
 
 
