@@ -136,15 +136,17 @@ class Accounting:
 
 
 def is_accounted(view: View, slot: Slot, known: Known, now: float) -> bool:
-    """Whether nothing is left to be closed of a slot that is closed itself. A schedule that cannot
-    be read tells of no minutes."""
+    """Whether nothing is left to be closed of a slot that is closed itself, nor will be: what
+    changed a job may have been ahead of this clock. (What comes yet of a job that is over is told
+    without its places: `settling`.) A schedule that cannot be read tells of no minutes."""
     job = view.jobs.get(slot.job_id)
     if job is None:
         return True
     if job.is_behind(known.fence):
         return False  # what was due until the change is not read yet
     try:
-        return find_overdue(view, slot, known, job, now) is None
+        until = now if job.over else history.FOR_EVER
+        return find_overdue(view, slot, known, job, until) is None
     except ScheduleError:
         return True
 

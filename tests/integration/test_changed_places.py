@@ -227,6 +227,35 @@ def test_p8_what_a_leader_closed_at_a_change_is_started_by_no_place_that_opens_t
     assert unaccounted(world, job, deadline=0) == []
 
 
+@pytest.mark.parametrize("before", ["one", "all"])
+@pytest.mark.parametrize("back", [False, True])
+def test_p7_a_place_is_kept_until_what_it_tells_has_come_by_the_leaders_clock(
+    world: World, api: Api, before: str, back: bool
+) -> None:
+    """The API node that changes the job is ahead of the leader, on whose clock the last minute of
+    the old placement comes later. `back`: the job goes back at once."""
+    world.add("a")
+    other = "all" if before == "one" else "one"
+    job = made(api, {**JOB, "placement": {"on": before}})
+    world.go(62)
+    world.finish()
+    world.time.now = START + 118.5
+    world.turn()
+    leader = world.manager._leader
+    for wanted in (other, before)[: 1 + back]:
+        world.time.now += 1.6
+        patch(api, job, placement={"on": wanted})
+        world.time.now -= 1.6
+        for _ in range(2):  # it closes, and opens
+            leader.step()
+        leader._scan_at = 0
+        leader.step()
+    for _ in range(5):
+        world.go(60)
+        world.finish()
+    assert unaccounted(world, job, deadline=0) == []
+
+
 def end_newest(world: World) -> None:
     """The newest process of worker a ends well."""
     node = world.nodes["a"]
