@@ -163,3 +163,18 @@ def test_p8_the_first_worker_of_a_job_does_nothing_again_that_is_recorded(world:
     assert len(recorded) >= 10
     assert recorded.isdisjoint(row.scheduled_at for row in world.rows(job) if row.node == "a")
     assert not any(isinstance(one, Standing) for one in outcomes(world, job, START + 900))
+
+
+def test_p7_what_a_run_of_the_earlier_placement_held_up_says_so(world: World) -> None:
+    """A worker is online, and has to wait since the job forbids overlap."""
+    world.add("a")
+    job = world.post(starting_deadline_seconds=60)
+    world.go(62)
+    before = jobs.get_job(world.database, job)
+    assert before is not None
+    spec = replace(spec_of(before), placement=Placement(on="all"))
+    assert update_job(world.database, before, NewJob(spec, "ann", {}), world.time.now, "ann")
+    world.go(400)
+    reasons = {row.reason for row in world.rows(job) if row.state is MISSED}
+    assert len(reasons) == 1
+    assert "a run from before the job's placement was changed went on" in reasons.pop()
