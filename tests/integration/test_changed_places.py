@@ -6,6 +6,7 @@ from __future__ import annotations
 import pytest
 
 from dcron_common import paths
+from dcron_common.db.models import JobRevision
 from dcron_common.run import RunState
 from tests.integration.asking import JOB, fences, made, patch
 from tests.integration.look import unaccounted
@@ -254,6 +255,34 @@ def test_p7_a_place_is_kept_until_what_it_tells_has_come_by_the_leaders_clock(
         world.go(60)
         world.finish()
     assert unaccounted(world, job, deadline=0) == []
+
+
+@pytest.mark.parametrize("before", ["one", "all"])
+@pytest.mark.parametrize("removed", [False, True])
+def test_p8_where_no_placement_was_noted_each_minute_is_told_and_none_runs_twice(
+    world: World, api: Api, before: str, removed: bool
+) -> None:
+    """Rows of an earlier release; a run outlives the changes and the upgrade."""
+    world.add("a")
+    other = "all" if before == "one" else "one"
+    job = made(api, {**JOB, "concurrency": "allow", "placement": {"on": before}})
+    world.go(62)
+    for wanted in (other, before):
+        patch(api, job, placement={"on": wanted})
+        world.go(130)
+        update = JobRevision.update(placed_on=None)
+        world.database.transaction(update.execute, idempotent=True)
+        world.another_leads()
+        world.go(60)
+    if removed:
+        assert api.call("DELETE", f"/jobs/{job}").status == 200
+    world.go(30)
+    world.finish()
+    world.go(90)
+    world.finish()
+    assert unaccounted(world, job, deadline=0) == []
+    ran = [row.scheduled_at for row in world.rows(job) if row.state is RunState.SUCCEEDED]
+    assert len(ran) == len(set(ran)) > 3
 
 
 def end_newest(world: World) -> None:
