@@ -172,6 +172,31 @@ def test_p7_a_closed_place_of_a_removed_job_tells_nothing_of_minutes_that_others
 
 
 @pytest.mark.parametrize("before", ["one", "all"])
+@pytest.mark.parametrize("removed", [False, True])
+def test_p7_a_job_that_goes_to_and_fro_while_nobody_leads_keeps_all_its_minutes(
+    world: World, api: Api, before: str, removed: bool
+) -> None:
+    world.add("a")
+    other = "all" if before == "one" else "one"
+    job = made(api, {**JOB, "placement": {"on": before}})
+    world.go(62)
+    world.finish()
+    for wanted in (other, before, other):
+        world.time.now += 70
+        patch(api, job, placement={"on": wanted})
+    world.time.now += 70
+    if removed:
+        assert api.call("DELETE", f"/jobs/{job}").status == 200
+    world.another_leads()
+    for _ in range(5):
+        world.go(60)
+        world.finish()
+    minutes = [row.scheduled_at for row in world.rows(job)]
+    assert len(minutes) == len(set(minutes))
+    assert unaccounted(world, job, deadline=0) == []
+
+
+@pytest.mark.parametrize("before", ["one", "all"])
 @pytest.mark.parametrize("looks", [False, True])
 def test_p7_of_a_removed_job_what_no_place_ever_had_is_told(
     world: World, api: Api, before: str, looks: bool
