@@ -9,7 +9,7 @@ leader does so where nobody else will:
 - the job was changed so often since that its worker cannot be told of it: at once;
 - the job was paused, removed or placed otherwise before the minute could start: at once, since
   its fence lets nobody start it any more. A place that is closed may be kept for long by a run: it
-  tells only of what was due while the job wanted it. What came later is that of others.
+  tells only of what was due from its mark until the job wanted others. What came later is theirs.
 
 It decides by writing: one transaction moves the fence's mark and makes a claim that is closed
 already. From then on nobody can start these minutes, and since every claim writes the mark,
