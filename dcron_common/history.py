@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from dcron_common.schedule import parse
 
 ACTIVE = "active"
+FOR_EVER = 2**40  # a minute after all
 MOST = 20  # spans that an assignment carries; what waits from before them the leader closes
 
 

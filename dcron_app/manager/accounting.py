@@ -9,7 +9,7 @@ leader does so where nobody else will:
 - the job was changed so often since that its worker cannot be told of it: at once;
 - the job was paused, removed or placed otherwise before the minute could start: at once, since
   its fence lets nobody start it any more. A place that is closed may be kept for long by a run: it
-  tells only of what was due while the job wanted it. What came later is that of others.
+  tells only of what was due from its mark until the job wanted others. What came later is theirs.
 
 It decides by writing: one transaction moves the fence's mark and makes a claim that is closed
 already. From then on nobody can start these minutes, and since every claim writes the mark,
@@ -136,15 +136,17 @@ class Accounting:
 
 
 def is_accounted(view: View, slot: Slot, known: Known, now: float) -> bool:
-    """Whether nothing is left to be closed of a slot that is closed itself. A schedule that cannot
-    be read tells of no minutes."""
+    """Whether nothing is left to be closed of a slot that is closed itself, nor will be: what
+    changed a job may have been ahead of this clock. (What comes yet of a job that is over is told
+    without its places: `settling`.) A schedule that cannot be read tells of no minutes."""
     job = view.jobs.get(slot.job_id)
     if job is None:
         return True
     if job.is_behind(known.fence):
         return False  # what was due until the change is not read yet
     try:
-        return find_overdue(view, slot, known, job, now) is None
+        until = now if job.over else history.FOR_EVER
+        return find_overdue(view, slot, known, job, until) is None
     except ScheduleError:
         return True
 
@@ -152,14 +154,14 @@ def is_accounted(view: View, slot: Slot, known: Known, now: float) -> bool:
 def find_overdue(view: View, slot: Slot, known: Known, job: Wanted, now: float) -> Overdue | None:
     """What is to be closed of one slot; None for nothing."""
     fence = known.fence
-    beyond = _told_here(view, slot, fence, job, job.beyond)
+    beyond = _told_here(slot, fence, job, job.beyond)
     if minutes := history.due(beyond, fence.mark, int(now), MOST):
         reason = (
             f"the job was changed more than {history.MOST} times before this minute could start"
         )
         return Overdue(minutes, RunState.MISSED, reason)
     if fence.state != ACTIVE:
-        earlier = _told_here(view, slot, fence, job, job.spec.earlier)
+        earlier = _told_here(slot, fence, job, job.spec.earlier)
         minutes = history.due(earlier, fence.mark, int(now), MOST)
         reason = f"{_what_happened(fence, job)} before this minute could start"
         return Overdue(minutes, RunState.SKIPPED, reason) if minutes else None
@@ -184,15 +186,13 @@ def _may_be_isolated(job: Wanted, fence: Fence) -> bool:
     return may_run and fence.holder is not None
 
 
-def _told_here(
-    view: View, slot: Slot, fence: Fence, job: Wanted, spans: Sequence[Span]
-) -> Sequence[Span]:
+def _told_here(slot: Slot, fence: Fence, job: Wanted, spans: Sequence[Span]) -> Sequence[Span]:
     """Those of these spans of which this place tells."""
     if not spans or fence.state != REMOVED:
         return spans
-    if job.removed and job.wants(slot) and not view.has_other_kind(slot):
-        return spans  # it was open until then, whatever the job wanted in between
-    return job.left_to(slot, spans)
+    if job.removed and job.wants(slot) and fence.revision == job.spec.revision:
+        return spans  # it was open until the removal, whatever the job wanted in between
+    return job.left_to(slot, spans, fence.mark)
 
 
 def _what_happened(fence: Fence, job: Wanted) -> str:

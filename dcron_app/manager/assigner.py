@@ -86,7 +86,7 @@ def change_for(
         read = view.jobs.get(slot.job_id)
         if known is not None and read is not None and read.is_behind(known.fence):
             return None  # what the API has changed it to is read first
-        return _removal(slot, known, assigned)
+        return _removal(slot, known, assigned, read)
     spec = job.spec
     if known is None:
         fence = _first(job, holder, 1, first)
@@ -150,12 +150,17 @@ def _next(before: Fence, job: Wanted, holder: str | None, first: int) -> Fence:
     return replace(before, epoch=epoch, holder=holder, mark=mark)
 
 
-def _removal(slot: Slot, known: Known | None, assigned: set[tuple[str, Edition]]) -> Change | None:
+def _removal(
+    slot: Slot, known: Known | None, assigned: set[tuple[str, Edition]], read: Wanted | None
+) -> Change | None:
     if known is None:
         return None
     before = known.fence
     epoch = before.epoch + (before.holder is not None)
     fence = replace(before, state=REMOVED, holder=None, epoch=epoch)
+    if read is not None and read.removed and _is_written(known, read.spec.incarnation):
+        # As the API would: that it was open until then says of which minutes it tells.
+        fence = replace(fence, revision=read.spec.revision)
     if fence == before and not assigned:
         return None
     operations: tuple[Operation, ...] = (

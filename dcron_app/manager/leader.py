@@ -85,6 +85,7 @@ class Leader:
             self._proof = self._election.proof
             self._view = None
             self._admitted.clear()
+            self._records = False
             self._nowhere = Nowhere(self._database)
             self._sealing.forget()
         self._trouble = None
@@ -256,11 +257,18 @@ class Leader:
             # Each closing makes a claim that only the database can take away. Later one claim
             # closes what many would now.
             if self._records:
-                # First: what is closed below is a claim that this scan has not seen.
-                self._unless_away(lambda: self._settle(view, wall))
-                Accounting(self._coordinator, view, proof, lambda: ulid(wall), wall).account()
-                self._unless_away(lambda: self._nowhere.account(view, wall))
-                forget_removed(self._coordinator, view, proof, wall)
+                self._account(view, wall)
+                return
+        self._nowhere.forget()
+
+    def _account(self, view: View, wall: float) -> None:
+        proof = self._election.proof
+        # First: what is closed below is a claim that this scan has not seen, and until it is
+        # recorded the fence alone says so.
+        self._unless_away(lambda: self._settle(view, wall))
+        forget_removed(self._coordinator, view, proof, wall)
+        Accounting(self._coordinator, view, proof, lambda: ulid(wall), wall).account()
+        self._unless_away(lambda: self._nowhere.account(view, wall))
 
     def _settle(self, view: View, wall: float) -> None:
         # What is missing in a record that was just put back is told at the next comparison.

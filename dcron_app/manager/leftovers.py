@@ -67,7 +67,7 @@ def clear_requests(coordinator: Coordinator, view: View, proof: Check) -> None:
 
 def forget_removed(coordinator: Coordinator, view: View, proof: Check, now: float) -> None:
     """Remove fences of jobs that are over once no run of them is left anywhere, and every minute
-    that was due by `now` (epoch seconds) is closed: nobody could say later that it was due."""
+    of which they tell is closed: nobody could say later that it was due. `now`: epoch seconds."""
     taken = view.open_slots()
     gone = [s for s, known in view.fences.items() if known.fence.state == REMOVED]
     for slot in gone:

@@ -6,11 +6,12 @@ was drained. It goes on where what is told of its job ends:
 - at the highest mark of the job's places of the same kind, whoever had them;
 - at the newest minute of the record: places have come and gone, and while nobody could have the
   job the leader wrote rows (`nowhere`);
-- before the first minute of the job's present placement, if there are places of the other kind:
-  they tell of what was due while they were wanted, and of nothing else. If there are none, what
-  the record does not tell of is open, by whatever revision it was due.
+- where the places of the other kind end, if there are any: each tells of what was due from its mark
+  until others were wanted, and of nothing else. If there are none, what the record does not tell of
+  is open, by whatever revision it was due.
 
-A worker that joins others which have the job does nothing of what was due before it joined.
+A worker that joins others which have the job, and keep it, does nothing of what was due before it
+joined.
 No leader has to remember anything for this.
 """
 
@@ -27,11 +28,13 @@ Told = Callable[[Sequence[int]], Mapping[int, int]]
 """The newest minute of the record of each of these jobs; without those that cannot be read now."""
 
 
-def begins(view: View, opening: Set[Slot], told: Told, now: float) -> dict[Slot, int]:
-    """The lowest mark that each of these slots may have, which their jobs want. `now`: epoch
-    seconds."""
+def begins(
+    view: View, opening: Set[Slot], placed: Mapping[Slot, str | None], told: Told, now: float
+) -> dict[Slot, int]:
+    """The lowest mark that each of these slots may have, which their jobs want. `placed`: who is
+    to have each slot. `now`: epoch seconds."""
     fences = fences_of(view, {slot.job_id for slot in opening})
-    joins = {slot for slot in opening if slot.node and _is_held(view, fences[slot.job_id])}
+    joins = {slot for slot in opening if slot.node and _is_held(view, fences[slot.job_id], placed)}
     asked = sorted({s.job_id for s in opening - joins if not view.jobs[s.job_id].unfenced})
     recorded = told(asked) if asked else {}
     found = dict.fromkeys(joins, minute(now))
@@ -47,9 +50,19 @@ def goes_on(job: Wanted, fences: Mapping[Slot, Fence], recorded: int | None, now
     the newest minute of the record, None if it cannot be read: then what was due by an earlier
     placement is taken for told."""
     mine = [fence.mark for slot, fence in fences.items() if job.wants(slot)]
-    beside = recorded is None or len(mine) < len(fences)
+    ends = [
+        job.wanted_otherwise(slot, fence.mark) or 0
+        for slot, fence in fences.items()
+        if not job.wants(slot)
+    ]
+    if recorded is None:
+        first = job.placed_from
+    elif ends:
+        first = max(ends)
+    else:
+        first = min([job.placed_from, *[span.valid_from for span in job.waiting]])
     # A mark that is ahead of time is that of one worker, whose clock was.
-    return max(min(max(mine, default=0), minute(now)), recorded or 0, job.begins(beside))
+    return max(min(max(mine, default=0), minute(now)), recorded or 0, first - 60)
 
 
 def fences_of(view: View, ids: Collection[int]) -> dict[int, dict[Slot, Fence]]:
@@ -62,9 +75,12 @@ def fences_of(view: View, ids: Collection[int]) -> dict[int, dict[Slot, Fence]]:
     return found
 
 
-def _is_held(view: View, fences: Mapping[Slot, Fence]) -> bool:
-    """Whether a worker that is online has a job on all."""
-    return any(slot.node and fence.holder in view.workers for slot, fence in fences.items())
+def _is_held(view: View, fences: Mapping[Slot, Fence], placed: Mapping[Slot, str | None]) -> bool:
+    """Whether a worker that is online has a job on all, and keeps it."""
+    return any(
+        slot.node and fence.holder in view.workers and placed.get(slot) == fence.holder
+        for slot, fence in fences.items()
+    )
 
 
 def _recorded(job: Wanted, slot: Slot) -> int:

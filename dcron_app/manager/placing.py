@@ -70,7 +70,7 @@ class Placing:
             and not (slot.job_id in changing and living[slot.job_id].wants(slot))
         ]
         opening_ = {slot for slot in slots if _opens(view, slot, living, placed)}
-        first = opening.begins(view, opening_, self._told, now)
+        first = opening.begins(view, opening_, placed, self._told, now)
         changes: list[assigner.Change] = []
         for slot in slots:
             job, holder = living.get(slot.job_id), placed.get(slot)

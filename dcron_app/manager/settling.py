@@ -22,7 +22,6 @@ from dcron_common.schedule import ScheduleError
 
 log = logging.getLogger(__name__)
 
-_FOR_EVER = 2**40
 REASON = "the job was removed, and no worker had told of this minute"
 MOST_JOBS = 500  # of one look
 MOST_MINUTES = 100  # of one job at one look
@@ -45,7 +44,7 @@ def settle(database: Database, view: View, now: float) -> None:
         done.add(job_id)
         try:
             # All its spans are over, by the clock of who removed it, which may be ahead of ours.
-            minutes = history.due(spans.get(job_id, []), through, _FOR_EVER, MOST_MINUTES)
+            minutes = history.due(spans.get(job_id, []), through, history.FOR_EVER, MOST_MINUTES)
         except ScheduleError:
             log.exception("job=%d its schedule cannot be read: what it missed is not told", job_id)
             continue

@@ -50,31 +50,45 @@ class Wanted:
         object.__setattr__(self, "edition", edition)
 
     @property
+    def waiting(self) -> tuple[Span, ...]:
+        """Earlier spans of which something may still be told, oldest first."""
+        return (*self.beyond, *self.spec.earlier)
+
+    @property
     def placed_from(self) -> int:
         """The first minute of its present placement of which something may still be told."""
         first = self.spec.effective_from
-        for span in reversed((*self.beyond, *self.spec.earlier)):
+        for span in reversed(self.waiting):
             if span.on != self.spec.placement.on:
                 break
             first = min(first, span.valid_from)
         return first
 
-    def begins(self, beside: bool) -> int:
-        """The minute before the first that a place which opens may tell of. `beside`: there are
-        places of another placement, which tell of what was due by that."""
-        spans = () if beside else (*self.beyond, *self.spec.earlier)
-        return min([self.placed_from, *[span.valid_from for span in spans]]) - 60
-
-    def left_to(self, slot: Slot, spans: Sequence[Span]) -> list[Span]:
-        """Those of these spans of which a place that is closed has to tell: what was due while
-        such places were wanted. The present placement is told by its open places."""
+    def left_to(self, slot: Slot, spans: Sequence[Span], mark: int) -> list[Span]:
+        """Those of these spans of which a place that is closed has to tell: what was due above its
+        mark until the job wanted others, or wants it again."""
         kind = "all" if slot.node else "one"
-        open_from = self.placed_from if self.wants(slot) and not self.removed else None
+        until = self.wanted_otherwise(slot, mark)
+        if self.wants(slot) and not self.removed:
+            until = self.placed_from if until is None else min(until, self.placed_from)
         return [
             span
             for span in spans
-            if span.on in (None, kind) and (open_from is None or span.valid_from < open_from)
+            if span.on in (None, kind) and (until is None or span.valid_from < until)
         ]
+
+    def wanted_otherwise(self, slot: Slot, mark: int) -> int | None:
+        """The first minute above `mark` for which the job wanted no such places, as far as
+        something may still be told of it."""
+        kind = "all" if slot.node else "one"
+        starts = [
+            max(span.valid_from, mark + 60)
+            for span in self.waiting
+            if span.on not in (None, kind) and (span.valid_to or 0) > mark + 60
+        ]
+        if not (starts or self.wants(slot) or self.removed):
+            starts = [self.placed_from]
+        return min(starts, default=None)
 
     def is_behind(self, fence: Fence) -> bool:
         """Whether the API has written a revision that was not read yet (P15)."""
@@ -146,13 +160,6 @@ class View:
         """The slot's fence, if there is one."""
         known = self.fences.get(slot)
         return known.fence if known else None
-
-    def has_other_kind(self, slot: Slot) -> bool:
-        """Whether the slot's job has places of the other kind, too: one, or one on each worker."""
-        return any(
-            other.job_id == slot.job_id and bool(other.node) != bool(slot.node)
-            for other in self.fences
-        )
 
     def marks_and_revisions(self) -> tuple[dict[int, int], dict[int, int]]:
         """The lowest mark and the highest revision of each job's fences."""

@@ -26,7 +26,6 @@ _ONE_SHOT = {
 }
 _NAME = ("run_id", "trigger")
 _KEPT_BY_RANK = (
-    "state",
     "worker",
     "epoch",
     "finished_at",
@@ -35,6 +34,7 @@ _KEPT_BY_RANK = (
     "reason",
     "isolated",
     "output_tail",
+    "state",  # last, as what is replaced is told by it: see `_upsert`
 )
 
 
@@ -57,10 +57,10 @@ def _upsert(records: Sequence[RunRecord], *, mariadb: bool) -> None:
         """The refused row's value, which MariaDB calls VALUES(x) and SQLite excluded.x."""
         return fn.VALUES(getattr(Run, name)) if mariadb else getattr(EXCLUDED, name)
 
-    rises = new("rank") > Run.rank
     unproven = (Run.rank == RunState.RUNNING.rank) & (Run.state != RunState.RUNNING)
-    # The names first, the rank last: MariaDB assigns from left to right, and compares with what it
-    # has assigned.
+    rises = (new("rank") > Run.rank) | (unproven & (new("state") == RunState.RUNNING))
+    # The names first, state and rank last: MariaDB assigns from left to right, and compares with
+    # what it has assigned.
     update: dict[object, object] = {
         getattr(Run, name): Case(None, [(condition, new(name))], getattr(Run, name))
         for names, condition in ((_NAME, rises & unproven), (_KEPT_BY_RANK, rises))

@@ -187,10 +187,12 @@ def test_p13_whatever_became_of_a_minute_replaces_what_proves_nothing(database: 
     insert(database)
     untold = replace(run_of(1, MINUTE, RunState.MISSED), run_id="U" * 26, reason="untold")
     began = replace(run_of(1, MINUTE, RunState.RUNNING), run_id="R" * 26, worker="a")
+    began = replace(began, trigger=Trigger.CATCH_UP)
     record_runs(database, [untold, began, untold], NOW)
     (row,) = run_reads.runs_of(database, 1, 10)
-    assert (row.state, row.run_id) == (RunState.MISSED, "U" * 26), "nothing vouches for its end yet"
-    ended = replace(began, state=RunState.SUCCEEDED, trigger=Trigger.CATCH_UP)
+    assert (row.state, row.run_id) == (RunState.RUNNING, "R" * 26)
+    assert (row.worker, row.reason) == ("a", began.reason), "all of it, not only its state"
+    ended = replace(began, state=RunState.SUCCEEDED)
     record_runs(database, [ended, untold], NOW)
     (row,) = run_reads.runs_of(database, 1, 10)
     assert (row.state, row.run_id, row.trigger) == (ended.state, "R" * 26, Trigger.CATCH_UP)

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import pytest
 
+from dcron_common import paths
+from dcron_common.db.models import JobRevision
 from dcron_common.run import RunState
 from tests.integration.asking import JOB, fences, made, patch
 from tests.integration.look import unaccounted
@@ -67,6 +69,33 @@ def test_p7_a_worker_that_joins_others_does_nothing_of_what_was_due_before(
     assert unaccounted(world, job, deadline=0) == []
 
 
+def test_p7_a_job_that_goes_from_one_worker_to_another_in_one_look_is_gone_on_with(
+    world: World, api: Api
+) -> None:
+    """The one that is drained had not yet caught up."""
+    world.add("a")
+    other = world.add("b")
+    world.turn()
+    assert api.post("/workers/b/drain", {}).status == 200
+    world.go(6)
+    late = {"catch_up": "all", "starting_deadline_seconds": 86_400}
+    job = made(api, {**JOB, **late, "placement": {"on": "all"}})
+    world.go(62)
+    world.finish()
+    world.lose("a")
+    world.go(180)
+    world.add("a")
+    world.turn()
+    assert api.post("/workers/a/drain", {}).status == 200
+    assert api.post("/workers/b/resume", {}).status == 200
+    world.go(10)
+    for _ in range(12):
+        world.finish()
+        world.go(30)
+    assert other.processes.launched
+    assert unaccounted(world, job, deadline=0) == []
+
+
 @pytest.mark.parametrize("before", ["one", "all"])
 @pytest.mark.parametrize("edits", [0, 1])
 def test_p8_places_that_are_opened_again_tell_what_was_due_since_they_were_wanted(
@@ -114,6 +143,171 @@ def test_p7_a_closed_place_tells_nothing_of_minutes_that_others_run(
     assert skipped == []
     world.finish()
     assert unaccounted(world, job, deadline=0) == []
+
+
+@pytest.mark.parametrize("before", ["one", "all"])
+def test_p7_a_closed_place_of_a_removed_job_tells_nothing_of_minutes_that_others_ran(
+    world: World, api: Api, before: str
+) -> None:
+    """The job goes back to the place that a run keeps, and is removed before any leader looks."""
+    node = world.add("a")
+    other = "all" if before == "one" else "one"
+    job = made(api, {**JOB, "concurrency": "allow", "placement": {"on": before}})
+    world.go(62)
+    patch(api, job, placement={"on": other})
+    for _ in range(3):
+        world.go(60)
+        while len(node.processes.running) > 1:
+            end_newest(world)
+    world.go(10)
+    patch(api, job, placement={"on": before})
+    assert api.call("DELETE", f"/jobs/{job}").status == 200
+    world.go(90)
+    skipped = [row for row in world.rows(job) if row.state is RunState.SKIPPED]
+    assert skipped == []
+    world.finish()
+    world.go(20)
+    assert fences(world, job) == []
+    assert unaccounted(world, job, deadline=0) == []
+
+
+@pytest.mark.parametrize("before", ["one", "all"])
+@pytest.mark.parametrize("removed", [False, True])
+def test_p7_a_job_that_goes_to_and_fro_while_nobody_leads_keeps_all_its_minutes(
+    world: World, api: Api, before: str, removed: bool
+) -> None:
+    world.add("a")
+    other = "all" if before == "one" else "one"
+    job = made(api, {**JOB, "placement": {"on": before}})
+    world.go(62)
+    world.finish()
+    for wanted in (other, before, other):
+        world.time.now += 70
+        patch(api, job, placement={"on": wanted})
+    world.time.now += 70
+    if removed:
+        assert api.call("DELETE", f"/jobs/{job}").status == 200
+    world.another_leads()
+    for _ in range(5):
+        world.go(60)
+        world.finish()
+    minutes = [row.scheduled_at for row in world.rows(job)]
+    assert len(minutes) == len(set(minutes))
+    assert unaccounted(world, job, deadline=0) == []
+
+
+@pytest.mark.parametrize("before", ["one", "all"])
+@pytest.mark.parametrize("looks", [False, True])
+def test_p7_of_a_removed_job_what_no_place_ever_had_is_told(
+    world: World, api: Api, before: str, looks: bool
+) -> None:
+    """A run keeps the places of the second placement from being opened. `looks`: whether a leader
+    sees each change, and so closes the first."""
+    world.add("a")
+    other = "all" if before == "one" else "one"
+    job = made(api, {**JOB, "starting_deadline_seconds": 86_400, "placement": {"on": before}})
+    world.go(62)
+    for wanted in (other, before):
+        patch(api, job, placement={"on": wanted})
+        if looks:
+            world.turn()
+        world.time.now += 130
+    assert api.call("DELETE", f"/jobs/{job}").status == 200
+    world.another_leads()
+    for _ in range(4):
+        world.go(30)
+        world.finish()
+    assert fences(world, job) == []
+    assert unaccounted(world, job, deadline=0) == []
+
+
+@pytest.mark.parametrize("before", ["one", "all"])
+def test_p8_what_a_leader_closed_at_a_change_is_started_by_no_place_that_opens_then(
+    world: World, api: Api, before: str
+) -> None:
+    """A comparison finds the change, and a scan comes in the same pass."""
+    world.add("a")
+    other = "all" if before == "one" else "one"
+    job = made(api, {**JOB, "placement": {"on": before}})
+    world.go(62)
+    world.finish()
+    world.time.now = START + 115
+    world.turn()
+    world.time.now = START + 120.3
+    patch(api, job, placement={"on": other})
+    for name in world.app.children(paths.INBOX):
+        world.app.delete(f"{paths.INBOX}/{name}")
+    leader = world.manager._leader
+    leader._compare_at = leader._scan_at = 0
+    leader.step()
+    world.time.now += 1
+    for _ in range(3):
+        world.turn()
+        world.time.now += 3
+    for _ in range(3):
+        world.finish()
+        world.go(60)
+    rows = world.rows(job)
+    assert [row.scheduled_at for row in rows if row.state is RunState.SKIPPED] == [START + 120]
+    assert len({row.scheduled_at for row in rows}) == len(rows)
+    assert unaccounted(world, job, deadline=0) == []
+
+
+@pytest.mark.parametrize("before", ["one", "all"])
+@pytest.mark.parametrize("back", [False, True])
+def test_p7_a_place_is_kept_until_what_it_tells_has_come_by_the_leaders_clock(
+    world: World, api: Api, before: str, back: bool
+) -> None:
+    """The API node that changes the job is ahead of the leader, on whose clock the last minute of
+    the old placement comes later. `back`: the job goes back at once."""
+    world.add("a")
+    other = "all" if before == "one" else "one"
+    job = made(api, {**JOB, "placement": {"on": before}})
+    world.go(62)
+    world.finish()
+    world.time.now = START + 118.5
+    world.turn()
+    leader = world.manager._leader
+    for wanted in (other, before)[: 1 + back]:
+        world.time.now += 1.6
+        patch(api, job, placement={"on": wanted})
+        world.time.now -= 1.6
+        for _ in range(2):  # it closes, and opens
+            leader.step()
+        leader._scan_at = 0
+        leader.step()
+    for _ in range(5):
+        world.go(60)
+        world.finish()
+    assert unaccounted(world, job, deadline=0) == []
+
+
+@pytest.mark.parametrize("before", ["one", "all"])
+@pytest.mark.parametrize("removed", [False, True])
+def test_p8_where_no_placement_was_noted_each_minute_is_told_and_none_runs_twice(
+    world: World, api: Api, before: str, removed: bool
+) -> None:
+    """Rows of an earlier release; a run outlives the changes and the upgrade."""
+    world.add("a")
+    other = "all" if before == "one" else "one"
+    job = made(api, {**JOB, "concurrency": "allow", "placement": {"on": before}})
+    world.go(62)
+    for wanted in (other, before):
+        patch(api, job, placement={"on": wanted})
+        world.go(130)
+        update = JobRevision.update(placed_on=None)
+        world.database.transaction(update.execute, idempotent=True)
+        world.another_leads()
+        world.go(60)
+    if removed:
+        assert api.call("DELETE", f"/jobs/{job}").status == 200
+    world.go(30)
+    world.finish()
+    world.go(90)
+    world.finish()
+    assert unaccounted(world, job, deadline=0) == []
+    ran = [row.scheduled_at for row in world.rows(job) if row.state is RunState.SUCCEEDED]
+    assert len(ran) == len(set(ran)) > 3
 
 
 def end_newest(world: World) -> None:

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from dcron_app.manager.leader import Leader
 from dcron_common.db import histories, jobs, runs, workers
 from dcron_common.db.editing import update_job
 from dcron_common.db.jobs import NewJob, spec_of
@@ -162,4 +163,41 @@ def test_p8_the_first_worker_of_a_job_does_nothing_again_that_is_recorded(world:
     world.finish()
     assert len(recorded) >= 10
     assert recorded.isdisjoint(row.scheduled_at for row in world.rows(job) if row.node == "a")
+    assert not any(isinstance(one, Standing) for one in outcomes(world, job, START + 900))
+
+
+def test_p7_what_a_run_of_the_earlier_placement_held_up_says_so(world: World) -> None:
+    """A worker is online, and has to wait since the job forbids overlap."""
+    world.add("a")
+    job = world.post(starting_deadline_seconds=60)
+    world.go(62)
+    before = jobs.get_job(world.database, job)
+    assert before is not None
+    spec = replace(spec_of(before), placement=Placement(on="all"))
+    assert update_job(world.database, before, NewJob(spec, "ann", {}), world.time.now, "ann")
+    world.go(400)
+    reasons = {row.reason for row in world.rows(job) if row.state is MISSED}
+    assert len(reasons) == 1
+    assert "a run from before the job's placement was changed went on" in reasons.pop()
+
+
+def test_p7_a_leader_that_did_not_account_for_a_while_asks_the_record_where_it_goes_on(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its clock was wrong, and a worker came and went meanwhile."""
+    job = world.post(**ON_ALL)
+    world.go(362)
+    with monkeypatch.context() as patched:
+        patched.setattr(Leader, "_clock_is_right", lambda leader: False)
+        world.add("a", {"disk": "tape"})
+        for _ in range(3):
+            world.go(60)
+            world.finish()
+        world.lose("a")
+        world.go(10)
+    world.go(600)
+    missed = {row.scheduled_at for row in world.rows(job) if row.state is MISSED}
+    ran = {row.scheduled_at for row in world.rows(job) if row.state is SUCCEEDED}
+    assert len(ran) >= 3
+    assert not missed & ran
     assert not any(isinstance(one, Standing) for one in outcomes(world, job, START + 900))
