@@ -147,14 +147,16 @@ def _are_open_beyond(view: View, living: Mapping[int, Wanted]) -> bool:
 
 
 def _changing_shape(view: View, living: Mapping[int, Wanted]) -> set[int]:
-    """Jobs that forbid overlap, and go from one worker to all or back: a new place opens when the
-    old ones are closed and the last run in them is over."""
+    """Jobs that go from one worker to all or back: a new place opens when the old ones are closed,
+    so that no mark of theirs moves any more, and, of a job that forbids overlap, when the last run
+    in them is over."""
     found: set[int] = set()
     for slot, known in view.fences.items():
         job = living.get(slot.job_id)
-        if job is None or job.wants(slot) or job.spec.concurrency is Concurrency.ALLOW:
+        if job is None or job.wants(slot):
             continue
-        if known.fence.state != REMOVED or known.fence.active is not None:
+        overlaps = job.spec.concurrency is Concurrency.ALLOW
+        if known.fence.state != REMOVED or (known.fence.active is not None and not overlaps):
             found.add(slot.job_id)
     return found
 

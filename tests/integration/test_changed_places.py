@@ -173,12 +173,13 @@ def test_p7_a_closed_place_of_a_removed_job_tells_nothing_of_minutes_that_others
 
 @pytest.mark.parametrize("before", ["one", "all"])
 @pytest.mark.parametrize("removed", [False, True])
+@pytest.mark.parametrize("concurrency", ["forbid", "allow"])
 def test_p7_a_job_that_goes_to_and_fro_while_nobody_leads_keeps_all_its_minutes(
-    world: World, api: Api, before: str, removed: bool
+    world: World, api: Api, before: str, removed: bool, concurrency: str
 ) -> None:
     world.add("a")
     other = "all" if before == "one" else "one"
-    job = made(api, {**JOB, "placement": {"on": before}})
+    job = made(api, {**JOB, "concurrency": concurrency, "placement": {"on": before}})
     world.go(62)
     world.finish()
     for wanted in (other, before, other):
