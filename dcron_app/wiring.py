@@ -77,7 +77,7 @@ def open_services(config: AppConfig) -> Services:
             session_seconds=config.api.session_seconds,
             # The other threads serve the rest.
             large_bodies=max(1, config.api.threads // 4),
-            followers=max(1, config.api.threads // 4),
+            followers=max(2, config.api.threads // 2),
         ),
         ring=ring,
     )

@@ -32,7 +32,7 @@ class Settings:
     body_seconds: float = 60.0
     large_bodies: int = 2
     session_seconds: float = 43_200.0
-    followers: int = 2
+    followers: int = 4
     follow_seconds: float = 3600.0
     quiet_seconds: float = 600.0
 

@@ -60,8 +60,8 @@ def test_a_planted_secret_is_in_the_jobs_environment_and_nowhere_else(
         type="command",
         secrets=["DB_PASSWORD"],
     )
-    wait_for(lambda: server.ask("POST", f"/jobs/{job}/runs", {}).status_code == 202, 30)
-    wait_for(lambda: bool(processes_with("environ")), 30)
+    wait_for(lambda: server.ask("POST", f"/jobs/{job}/runs", {}).status_code == 202)
+    wait_for(lambda: bool(processes_with("environ")))
     assert all(b"DCRON_JOB_ID=" + job.encode() in each for each in processes_with("environ"))
     assert processes_with("cmdline") == []
     assert files_with(server) == []
@@ -69,11 +69,11 @@ def test_a_planted_secret_is_in_the_jobs_environment_and_nowhere_else(
     server.start()
     assert files_with(server) == []
     release.touch()
-    wait_for(lambda: bool(ended(server, job)), 30)
+    wait_for(lambda: bool(ended(server, job)))
     [run] = ended(server, job)
     assert (run["state"], run["output_tail"]) == ("succeeded", "it is ***\n")
     assert digest.read_text().split()[0] == hashlib.sha256(PLANTED.encode()).hexdigest()
     for path in ("/jobs", f"/jobs/{job}", f"/jobs/{job}/runs", "/secrets"):
         assert IN_URL not in server.ask("GET", path).text
     # What the job itself wrote is its own: the launcher's file, until the row is written.
-    wait_for(lambda: files_with(server) == [], 15)
+    wait_for(lambda: files_with(server) == [])
