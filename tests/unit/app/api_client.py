@@ -7,7 +7,9 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 from urllib.parse import unquote_to_bytes, urlsplit
 from wsgiref.headers import Headers
@@ -121,15 +123,32 @@ class Api:
         }
 
 
+@cache
+def _record() -> tuple[bytes, dict[str, str]]:
+    """The database of each test as it begins, and the tokens: made once, since all steps of the
+    schema take longer than most tests."""
+    opened = {}
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "dcron.db"
+        database = Database.sqlite(path)
+        migrations.migrate(database)
+        for name, os_users in (
+            ("admin", ["root", "*"]),
+            ("operator", ["dcron-job"]),
+            ("viewer", []),
+        ):
+            users.add_user(database, name, users.Role(name), [], os_users, NOW, "test")
+            opened[name] = tokens.add_token(database, name, "test", None, NOW, "test").text
+        database.close()
+        return path.read_bytes(), opened
+
+
 @contextmanager
 def open_api(tmp_path: Path, **settings: Any) -> Iterator[Api]:
     """An API with the users admin (also root), operator and viewer."""
+    record, opened = _record()
+    (tmp_path / "dcron.db").write_bytes(record)
     database = Database.sqlite(tmp_path / "dcron.db")
-    migrations.migrate(database)
-    opened = {}
-    for name, os_users in (("admin", ["root", "*"]), ("operator", ["dcron-job"]), ("viewer", [])):
-        users.add_user(database, name, users.Role(name), [], os_users, NOW, "test")
-        opened[name] = tokens.add_token(database, name, "test", None, NOW, "test").text
     ensemble = LocalEnsemble()
     coordinator = ensemble.session()
     coordinator.start(1.0)
