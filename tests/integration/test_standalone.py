@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import stat
 import subprocess
 import sys
@@ -17,6 +16,8 @@ from typing import Any
 
 import pytest
 import requests
+
+from tests.servers.process import free_port
 
 PATIENCE = 120.0  # seconds; a minute until crond's next, and a busy machine
 COMMAND = [
@@ -34,9 +35,7 @@ class Server:
         self.state = state
         self.around = around
         self.log = state.parent / "log"
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
+        self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.process: subprocess.Popen[bytes] | None = None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import socket
 import subprocess
 import time
@@ -10,10 +11,17 @@ from pathlib import Path
 
 
 def free_port() -> int:
-    """A port on loopback that nobody listens on at this moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port on loopback that nobody has at this moment. By chance, so that tests beside each other
+    choose others; and below those that the kernel gives to clients, one of which might have it by
+    the time that a server is started, or started again."""
+    while True:
+        port = 20_000 + secrets.randbelow(12_000)
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
 
 
 def launch(arguments: list[str], log: Path) -> subprocess.Popen[bytes]:

@@ -13,7 +13,6 @@ from __future__ import annotations
 import os
 import pwd
 import secrets
-import socket
 import subprocess
 import time
 import urllib.error
@@ -22,6 +21,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Self
+
+from tests.servers.process import free_port
 
 # Swift is Debian's, and so it runs in Debian's Python, not in the virtualenv of the tests.
 _PYTHON = "/usr/bin/python3"
@@ -67,13 +68,6 @@ def missing() -> str | None:
     if probe.returncode != 0:
         return "Debian's package python3-swift is not installed (tests/servers/packages.txt)"
     return None
-
-
-def free_port() -> int:
-    """A port on loopback that nobody listens on at this moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @dataclass
