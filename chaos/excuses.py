@@ -102,7 +102,8 @@ def _was_kept(evidence: Evidence, job: Job, row: Row) -> bool:
     its deadline, and no later fault but one under way when it was due can have begun that."""
     until = row.minute + job.allowed
     if "no worker could start it within" not in (row.reason or ""):
-        until = min([until, *(one for one in job.surely_due(until) if one > row.minute)])
+        told = [one.minute for one in evidence.record.rows if one.job == job.id]
+        until = min([until, *(one for one in [*job.surely_due(until), *told] if one > row.minute)])
     hosts = evidence.hosts_of(job, row)
     at = row.minute + PROMPT
     while evidence.stopped(hosts, at, at):

@@ -53,7 +53,7 @@ def every_row_is_true(evidence: Evidence, counts: Counter[str]) -> Iterator[Viol
         job = evidence.jobs.get(row.job)
         if job is None:
             continue
-        launches = evidence.by_run.get(row.run, [])
+        launches = [one for one in evidence.by_run.get(row.run, []) if one.minute == row.minute]
         launch = launches[-1] if launches else None
         counts[f"rows: {row.state}"] += 1
         if launch is None:

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from chaos.checker import judge
-from chaos.model import Fault, Final, Record
+from chaos.model import Change, Fault, Final, Record
 from tests.unit.chaos.records import BEGIN, M, healthy, instead, launch, on_all, row
 
 
@@ -327,3 +327,24 @@ def test_on_all_nobody_else_tries_again_for_a_worker_that_was_truly_away(away: b
     record.faults = [Fault("power", ("a" if away else "b",), M + 2.0, M + 37.0)]
     rules = {violation.rule for violation in judge(record).violations}
     assert ("attempt" in rules) is not away
+
+
+def passed_over(record: Record) -> None:
+    """The last minute's run closed the one before it, in its own name."""
+    closed = row(state="missed", reason="a later minute was due before this one could start")
+    instead(record, replace(closed, run=f"r{M + 60}.1", finished=M + 61.0))
+    record.rows.sort(key=lambda one: -one.minute)  # as the API lists them
+    record.faults.append(Fault("power all", ("a", "b"), M - 5.0, M + 60.0))
+
+
+def test_a_run_that_closed_an_older_minute_is_told_by_its_own_row() -> None:
+    record = healthy()
+    passed_over(record)
+    assert rules(record) == set()
+
+
+def test_an_older_minute_is_passed_over_for_one_that_was_due_by_an_unanswered_change() -> None:
+    record = healthy()
+    passed_over(record)
+    record.jobs[0].changes.append(Change(M + 30.0, "* * * * *", 2, paused=True))
+    assert rules(record) == set()
