@@ -171,9 +171,9 @@ class Load(threading.Thread):
         if not steady:
             return
         job = self._rng.choice(unanswered or steady)
-        change = replace(job.newest, sent=time.time(), acknowledged=None)
+        newest = job.newest
+        change = replace(newest, sent=time.time(), acknowledged=None, revision=newest.revision + 1)
         if not unanswered:
-            change.revision += 1
             change.schedule = self._rng.choice(["* * * * *", "*/2 * * * *", change.schedule])
         text = script(self._rng.randrange(1, 10), revision=change.revision)
         body = {"executable": text, "schedule": change.schedule, "paused": change.paused}
