@@ -7,10 +7,25 @@ import hashlib
 from typing import Any
 from urllib.parse import unquote
 
-from tests.unit.cli.cluster import Asked, Reply, Script, job, problem
+from tests.unit.cli.cluster import Asked, Reply, Script, Terminal, job, problem
 
 _TAKEN = [{"in": "path", "name": "job_id"}, {"in": "query", "name": "dry_run"}]
 DESCRIBED = {"paths": {"/jobs/{job_id}": {"delete": {"parameters": _TAKEN}}}}
+
+FILE = """
+jobs:
+  - name: hello
+    type: command
+    executable: echo hello
+    schedule: "* * * * *"
+    labels: {app: web}
+  - name: backup
+    type: script
+    file: backup.sh
+    schedule: "@daily"
+    retries: 2
+    placement: {on: all}
+"""
 
 
 class KeptJobs(Script):
@@ -114,3 +129,7 @@ class KeptJobs(Script):
             for one in self.asked
             if one.method != "GET" and "dry_run" not in one.query
         ]
+
+
+def apply(dcron: Terminal, *options: str) -> tuple[str, ...]:
+    return ("apply", "-f", str(dcron.folder / "jobs.yml"), *options)
