@@ -65,8 +65,7 @@ class Evidence:
         self.rows: dict[Key, list[Row]] = defaultdict(list)
         self.by_job: dict[str, list[Launch]] = defaultdict(list)
         self.by_run: dict[str, list[Launch]] = defaultdict(list)
-        # Minutes that a run closed as passed over have its name; its own is the newest.
-        self.row_of = {row.run: row for row in sorted(record.rows, key=lambda one: one.minute)}
+        self.row_of = {row.run: row for row in record.rows}
         for launch in sorted(record.launches, key=lambda one: one.start):
             self.launches[self._key(launch.job, launch.minute, launch.host)].append(launch)
             self.by_job[launch.job].append(launch)

@@ -47,6 +47,14 @@ def every_launch_has_its_row(evidence: Evidence, counts: Counter[str]) -> Iterat
             yield Violation("running", row.job, row.minute, f"attempt {row.attempt}: {row.state}")
 
 
+def an_id_names_one_row(evidence: Evidence, counts: Counter[str]) -> Iterator[Violation]:
+    """A run is found, ended and judged by its id."""
+    for run, rows in Counter(row.run for row in evidence.record.rows).items():
+        if rows > 1:
+            row = evidence.row_of[run]
+            yield Violation("one id", row.job, row.minute, f"{run} names {rows} rows")
+
+
 def every_row_is_true(evidence: Evidence, counts: Counter[str]) -> Iterator[Violation]:
     """It tells the end that the process told, or one that something truly brought about."""
     for row in evidence.record.rows:

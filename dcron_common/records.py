@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from dcron_common.ids import derived
 from dcron_common.paths import Slot
 from dcron_common.protocol import Attempt, Claim, Result, Task
 from dcron_common.run import CRON, MANUAL, RunRecord, RunState, Trigger, scheduled_at
@@ -52,10 +53,11 @@ def passed_over(slot: Slot, claim: Claim) -> list[RunRecord]:
 def _missed(
     slot: Slot, minutes: Sequence[int], reason: str | None, by: Sequence[Attempt]
 ) -> list[RunRecord]:
-    """`by`: the attempt that closed them."""
+    """`by`: the attempt that closed them. Each has an id of its own: a row is known by it, and so
+    is what became of that attempt."""
     return [
         RunRecord(
-            run_id=one.run_id,
+            run_id=derived(one.run_id, minute),
             job_id=slot.job_id,
             scheduled_at=minute,
             attempt=1,

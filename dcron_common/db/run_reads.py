@@ -42,8 +42,7 @@ def runs_by_row(rows: Sequence[int]) -> dict[int, RunRecord]:
 def get_run(database: Database, job_id: int, run_id: str) -> RunRecord | None:
     """One run of a job; None where the job has no row of that id."""
     query = Run.select(*_RECORD).where(Run.run_id == run_id, Run.job_id == job_id)
-    # A run that was recorded lost keeps its id with its row; minutes that it closed share it.
-    found = database.read(lambda: _records(query, (Run.scheduled_at.desc(),), 1))
+    found = database.read(lambda: _records(query, (Run.id,), 1))
     return found[0] if found else None
 
 

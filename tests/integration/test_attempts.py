@@ -209,6 +209,21 @@ def test_passed_over_minutes_travel_with_a_run_that_is_handed_on(world: World) -
     assert states[240] is RunState.SUCCEEDED
 
 
+def test_a_run_that_passed_minutes_over_is_lost_like_any_other(world: World) -> None:
+    node = world.add("a")
+    job = world.post(on_worker_loss=OnWorkerLoss.FAIL)
+    world.turn()
+    world.time.now = START + 245
+    node.turn()
+    world.turn()
+    world.lose(node.name)
+    world.go(40)
+    rows = {row.scheduled_at - START: row for row in world.rows(job)}
+    assert [rows[minute].state for minute in (60, 120, 180)] == [RunState.MISSED] * 3
+    assert rows[240].state is RunState.LOST
+    assert len({row.run_id for row in rows.values()}) == len(rows)
+
+
 def test_a_waiting_retry_that_is_replaced_does_not_start_in_the_same_pass(world: World) -> None:
     node = world.add("a")
     world.post(concurrency=Concurrency.REPLACE, retries=1, retry_delay_seconds=50)

@@ -330,17 +330,23 @@ def test_on_all_nobody_else_tries_again_for_a_worker_that_was_truly_away(away: b
 
 
 def passed_over(record: Record) -> None:
-    """The last minute's run closed the one before it, in its own name."""
+    """The last minute's run closed the one before it."""
     closed = row(state="missed", reason="a later minute was due before this one could start")
-    instead(record, replace(closed, run=f"r{M + 60}.1", finished=M + 61.0))
-    record.rows.sort(key=lambda one: -one.minute)  # as the API lists them
+    instead(record, replace(closed, finished=M + 61.0))
     record.faults.append(Fault("power all", ("a", "b"), M - 5.0, M + 60.0))
 
 
-def test_a_run_that_closed_an_older_minute_is_told_by_its_own_row() -> None:
+def test_a_minute_that_was_passed_over_for_a_later_one_is_believed() -> None:
     record = healthy()
     passed_over(record)
     assert rules(record) == set()
+
+
+def test_two_rows_under_one_id_are_told() -> None:
+    record = healthy()
+    passed_over(record)
+    record.rows[1] = replace(record.rows[1], run=record.rows[2].run)
+    assert "one id" in rules(record)
 
 
 def test_an_older_minute_is_passed_over_for_one_that_was_due_by_an_unanswered_change() -> None:
