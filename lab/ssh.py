@@ -73,7 +73,7 @@ def answers(lab: state.Lab, host: str) -> bool:
 def connect(lab: state.Lab, host: str) -> None:
     """Wait until the host answers, then start the master of its shared connection."""
     what = f"{host}: ssh answers (console: {names.run_dir(lab.name) / host}.log)"
-    wait_until(lambda: answers(lab, host), 60, what)
+    wait_until(lambda: answers(lab, host), 300, what)
     folder = names.run_dir(lab.name) / "ssh"
     folder.mkdir(mode=0o700, exist_ok=True)
     if (folder / lab.address(host)).exists():

@@ -36,8 +36,9 @@ def _instant(text: Any) -> Any:
     return parse_instant(text) if isinstance(text, str) else text
 
 
-# Not negative; a field bounds it, `count: Whole = Field(10, ge=1, le=1000)`.
-Whole = Annotated[int, BeforeValidator(_whole)]
+# Reads a whole number that is not negative. Bounds stand before it, or the description would not
+# have them: `Annotated[int, Field(ge=1, le=10), WHOLE]`.
+WHOLE = BeforeValidator(_whole)
 Flag = Annotated[bool, BeforeValidator(_flag)]
 # Epoch seconds within; ISO 8601 with an offset is taken too.
 Instant = Annotated[
@@ -52,8 +53,9 @@ Instant = Annotated[
         }
     ),
 ]
-# Its bounds stand before what reads the text: else the description would not have them.
-Limit = Annotated[int, Field(ge=1, le=MAX_PAGE), BeforeValidator(_whole)]
+Limit = Annotated[int, Field(ge=1, le=MAX_PAGE), WHOLE]
+# The number of a row, such as a job's id.
+Row = Annotated[int, Field(ge=0, le=2**63 - 1), WHOLE]
 
 
 class Query(BaseModel):

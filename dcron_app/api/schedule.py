@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from bottle import HTTPResponse
 from pydantic import Field
 
 from dcron_app.api.errors import invalid
-from dcron_app.api.queries import Instant, Query, Whole, read_query
+from dcron_app.api.queries import WHOLE, Instant, Query, read_query
 from dcron_app.api.reply import reply
 from dcron_app.api.routes import Access, Route
 from dcron_app.api.services import Services
@@ -24,7 +26,7 @@ class ScheduleQuery(Query):
     )
     timezone: str | None = Field(None, description="an IANA name; default: the cluster's")
     after: Instant | None = None
-    count: Whole = Field(10, ge=1, le=1000)
+    count: Annotated[int, Field(ge=1, le=1000), WHOLE] = 10
 
 
 class ScheduleResource:

@@ -81,7 +81,7 @@ def script(text: str, **more: Any) -> dict[str, Any]:
     return {"executable": base64_of(text), "schedule": "* * * * *", "type": "script", **more}
 
 
-def lab(*words: str, seconds: float = 300) -> str:
+def lab(*words: str, seconds: float = 600) -> str:
     """Run bin/lab on the lab that LAB names; its output. AssertionError if it failed."""
     done = subprocess.run(
         [str(CHECKOUT / "bin" / "lab"), *words],
@@ -99,7 +99,7 @@ def _jobs_on(host: str) -> set[str]:
     # find succeeds where there is no such file, so a failure is never taken for "none". A name
     # with a dot is a file in the making.
     look = "find /etc/cron.d -name 'dcron*' ! -name '*.*' -exec cat {} +"
-    return set(map(str, job_ids(lab("exec", host, look, seconds=30))))
+    return set(map(str, job_ids(lab("exec", host, look, seconds=90))))
 
 
 def crontabs(hosts: Iterable[str] = HOSTS) -> dict[str, set[str]]:
@@ -130,7 +130,7 @@ def manager_leader() -> str:
 
 
 def _ask(host: str, command: str) -> str:
-    return lab("exec", host, command, seconds=30)
+    return lab("exec", host, command, seconds=90)
 
 
 def leaders() -> dict[str, list[str]]:

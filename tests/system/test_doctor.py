@@ -64,7 +64,7 @@ def test_a_database_that_is_stopped_on_one_host_is_named_there_and_serves_elsewh
     lab("exec", "ctl3", "systemctl stop mariadb")
     try:
         assert "playbooks/recover.yml" in ill("ctl3")["mariadb"]
-        wait_for("the writer serves node1", lambda: "database" not in ill("node1"), 30, pause=1)
+        wait_for("the writer serves node1", lambda: "database" not in ill("node1"), WELL, pause=1)
     finally:
         lab("exec", "ctl3", "systemctl start mariadb")
     wait_for("ctl3 is well again", lambda: ill("ctl3") == {}, WELL, pause=1)

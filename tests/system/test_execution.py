@@ -28,8 +28,8 @@ from tests.system.cluster import (
 pytestmark = [needs_cluster, needs_lab]
 
 ENDED = 150.0  # until what is due at the next minute has run, and has been ended where need be
-PUT_BACK = 10.0
-EMPTY = 30.0  # until removed jobs stand in no crontab
+PUT_BACK = 40.0
+EMPTY = 90.0  # until removed jobs stand in no crontab
 SILENT = 90.0  # seconds without a tick after which a worker acts
 MEMORY = 64 << 20
 HOG = "exec python3 -c 'print(len(bytearray(300 << 20)))'"
@@ -183,7 +183,7 @@ def test_a_run_has_crons_surroundings_the_documented_variables_and_nothing_else(
 def test_what_hides_from_its_run_is_ended_with_it(ran: dict[str, dict[str, Any]]) -> None:
     run = ran["hidden"]
     assert run["state"] == "timed_out"
-    left = lab("exec", run["worker"], f"pgrep -u dcron-job -fa {MARK} || echo none", seconds=30)
+    left = lab("exec", run["worker"], f"pgrep -u dcron-job -fa {MARK} || echo none", seconds=90)
     assert left.strip() == "none"
 
 
@@ -203,7 +203,7 @@ def test_an_output_beyond_its_tail_can_be_read_whole(
     def stored() -> bool:
         return any(one["id"] == run["id"] and one["output_url"] for one in cluster.get(path))
 
-    wait_for("the whole output is stored", stored, 20)
+    wait_for("the whole output is stored", stored, 60)
     answer = cluster.ask("GET", f"{path}/{run['id']}/output")
     assert (answer.status_code, answer.headers["Dcron-Output"]) == (200, "whole")
     assert answer.text == whole
@@ -215,19 +215,19 @@ def test_a_crontab_that_somebody_changed_is_put_back_and_reported(
 ) -> None:
     host = min(cluster.workers())
     file = "/etc/cron.d/dcron"
-    before = lab("exec", host, f"cat {file}", seconds=30)
-    since = lab("exec", host, "date +%s", seconds=30).strip()
-    lab("exec", host, fault.format(file), seconds=30)
+    before = lab("exec", host, f"cat {file}", seconds=90)
+    since = lab("exec", host, "date +%s", seconds=90).strip()
+    lab("exec", host, fault.format(file), seconds=90)
 
     def is_back() -> bool:
-        shown = lab("exec", host, f"stat -c %a {file}; cat {file} || true", seconds=30)
+        shown = lab("exec", host, f"stat -c %a {file}; cat {file} || true", seconds=90)
         return shown == f"644\n{before}"
 
     wait_for("the crontab is as it was", is_back, PUT_BACK)
     said = f"journalctl --no-pager -o cat -u dcron-worker --since @{since}"
     wait_for(
         "the edit is reported",
-        lambda: "edits by hand were put back in: dcron" in lab("exec", host, said, seconds=30),
+        lambda: "edits by hand were put back in: dcron" in lab("exec", host, said, seconds=90),
         PUT_BACK,
     )
 
@@ -238,15 +238,15 @@ def spoiled(cluster: Cluster) -> Iterator[dict[str, str]]:
     host only, it stands still."""
     faults = ("systemctl kill --signal=STOP cron", "systemctl stop cron")
     hurt = dict(zip(sorted(cluster.workers()), faults, strict=False))
-    before = {host: lab("exec", host, "pgrep -o -x cron", seconds=30).strip() for host in hurt}
+    before = {host: lab("exec", host, "pgrep -o -x cron", seconds=90).strip() for host in hurt}
     try:
         for host, fault in hurt.items():
-            lab("exec", host, fault, seconds=30)
+            lab("exec", host, fault, seconds=90)
         yield before
     finally:
         for host in hurt:
             mend = "systemctl kill --signal=CONT cron || true; systemctl start cron"
-            lab("exec", host, mend, seconds=30)
+            lab("exec", host, mend, seconds=90)
 
 
 def test_a_crond_that_was_stopped_or_stands_still_is_started_again(
@@ -256,7 +256,7 @@ def test_a_crond_that_was_stopped_or_stands_still_is_started_again(
     def all_back() -> bool:
         asked = "systemctl is-active cron; pgrep -o -x cron || true"
         shown = {
-            host: lab("exec", host, f"({asked}) || true", seconds=30).split() for host in spoiled
+            host: lab("exec", host, f"({asked}) || true", seconds=90).split() for host in spoiled
         }
         return all(
             len(words) == 2 and words[0] == "active" and words[1] != spoiled[host]

@@ -33,12 +33,11 @@ from tests.system.cluster import (
 
 pytestmark = [needs_cluster, needs_lab]
 
-# Seconds until a dead host's job stands elsewhere; longer if the host also led ZooKeeper or was
-# the leading manager.
-MOVED, MOVED_FROM_LEADER = 20.0, 30.0
-EMPTY = 30.0  # until drained workers have no job, and until resumed ones have some
-API_BACK = 10.0  # seconds after a power cut until the API answers, and goes on answering
-WATCHED = 20.0  # how long after a cut every answer is looked at
+# Seconds, for a machine that is busy with five hosts. How long each thing took is printed.
+MOVED = 90.0  # until a dead host's job stands elsewhere
+EMPTY = 90.0  # until drained workers have no job, and until resumed ones have some
+API_BACK = 45.0  # seconds after a power cut until the API answers, and goes on answering
+WATCHED = 60.0  # how long after a cut every answer is looked at
 A_MINUTE = 150.0
 RECOVERED = 240.0
 LONG = "#!/bin/sh\necho began on $(hostname)\nsleep 40\necho ended on $(hostname)\n"
@@ -53,7 +52,7 @@ def galera_and_zookeeper_are_whole() -> bool:
     )
     for host in CONTROL:
         try:
-            answer = lab("exec", host, line, seconds=30)
+            answer = lab("exec", host, line, seconds=90)
         except AssertionError:  # it does not take connections yet
             return False
         status = dict(words.split() for words in answer.splitlines())
@@ -144,7 +143,7 @@ def test_a_job_outlives_the_host_that_holds_it_and_its_script_is_resumed(
     lab("start", victim)
     wait_for("all is well again", lambda: all_is_well(cluster), RECOVERED, pause=1)
     figure(f"{victim}: power on to healthy", f"{time.monotonic() - power_on:.1f} s")
-    wait_for("the job stands on one host", lambda: len(hosts_with_job(job_id)) == 1, 10)
+    wait_for("the job stands on one host", lambda: len(hosts_with_job(job_id)) == 1, MOVED)
     for run in cluster.runs(job_id):
         if run["worker"] == victim and run["id"] != lost["id"]:
             assert moment(run["scheduled_at"]) >= booted, f"stale launch: {run}"
@@ -246,7 +245,7 @@ def cut_and_measure(cluster: Cluster, job_id: str, host: str, bound: float) -> f
 def test_every_control_host_may_lose_its_power_in_turn(cluster: Cluster) -> None:
     every_minute = {"executable": "date", "schedule": "* * * * *", "type": "command"}
     firing = cluster.post({**every_minute, "placement": on_kind("control")})["id"]
-    wait_for("the job stands", lambda: len(hosts_with_job(firing)) == 1, 5)
+    wait_for("the job stands", lambda: len(hosts_with_job(firing)) == 1, MOVED)
     # Leaders first: the first cut then hits one for certain.
     led_at_first = leaders()
     led_when_cut: dict[str, list[str]] = {}
@@ -257,7 +256,7 @@ def test_every_control_host_may_lose_its_power_in_turn(cluster: Cluster) -> None
             bring(cluster, firing, host)
             led = led_when_cut[host] = leaders()[host]
             cut_at = datetime.now(UTC)
-            took = cut_and_measure(cluster, firing, host, MOVED_FROM_LEADER if led else MOVED)
+            took = cut_and_measure(cluster, firing, host, MOVED)
             what = " and ".join(led) or "nothing"
             figure(f"{host} held the job, led {what}: it stands elsewhere after", f"{took:.1f} s")
 

@@ -46,7 +46,7 @@ def run_now(cluster: Cluster, job: str) -> str:
         answers.append(cluster.ask("POST", f"/jobs/{job}/runs", {}))
         return answers[-1].status_code != 409
 
-    wait_for(f"job {job} can be run", asked, 30)
+    wait_for(f"job {job} can be run", asked, A_RUN)
     assert answers[-1].status_code == 202, answers[-1].text
     run: str = answers[-1].json()["run_id"]
     return run

@@ -91,6 +91,11 @@ class Server(ThreadingHTTPServer):
     def verify_request(self, request: object, client_address: tuple[str, int]) -> bool:
         return not self.clients or client_address[0] in self.clients
 
+    def handle_error(self, request: object, client_address: tuple[str, int]) -> None:
+        """A load balancer that hung up, for it was tired of waiting, is no error of ours."""
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(request, client_address)
+
 
 def main() -> None:
     if os.environ.get("LISTEN_FDS") != "1":

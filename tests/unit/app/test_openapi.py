@@ -48,3 +48,17 @@ def test_every_route_but_the_public_ones_needs_a_token(api: Api, routes: list[Ro
 def test_a_job_looks_as_it_is_described(api: Api) -> None:
     api.post("/jobs", {**COMMAND, "limits": {"memory_bytes": 2**24}, "labels": {"a": "b"}})
     TypeAdapter(list[JobShape]).validate_python(api.get("/jobs").json)
+
+
+def test_bounds_of_numbers_in_queries_are_told_as_json_schema_tells_them(api: Api) -> None:
+    """pydantic writes a bound down as `le` where it stands after what reads the text."""
+    paths = api.get("/openapi.json").json["paths"]
+    schemas = [
+        parameter["schema"]
+        for path in paths.values()
+        for operation in path.values()
+        for parameter in operation.get("parameters", [])
+        if parameter["schema"].get("type") == "integer"
+    ]
+    assert schemas
+    assert [one for one in schemas if not {"minimum", "maximum"} <= set(one)] == []

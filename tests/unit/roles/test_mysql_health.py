@@ -1,6 +1,7 @@
 """What the load balancer is told about a MariaDB."""
 
 import importlib.util
+import socket
 from pathlib import Path
 
 import pytest
@@ -47,3 +48,19 @@ def test_a_server_without_galera_is_writable_unless_read_only() -> None:
 
 def test_a_server_that_says_nothing_is_not_writable() -> None:
     assert not health.judge({})[0]
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [(BrokenPipeError(), False), (ConnectionResetError(), False), (KeyError(), True)],
+)
+def test_a_load_balancer_that_hung_up_is_no_traceback(
+    error: Exception, told: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        server = health.Server(listener, frozenset())
+        try:
+            raise error
+        except type(error):
+            server.handle_error(None, ("127.0.0.1", 1))
+    assert ("Traceback" in capsys.readouterr().err) is told
