@@ -19,6 +19,7 @@ from dcron_worker.following import Following
 from dcron_worker.isolation import Isolation
 from dcron_worker.killing import Killing
 from dcron_worker.lifecycle import Lifecycle
+from dcron_worker.notes import Notes
 from dcron_worker.outputs import Outputs
 from dcron_worker.pieces import Pieces
 from dcron_worker.preparing import Preparing
@@ -48,6 +49,7 @@ class Heart:
 def assemble(
     book: Book,
     *,
+    notes: Notes,
     coordinator: Coordinator,
     runner: Runner,
     report: Callable[[Sequence[RunRecord], Sequence[str]], None],
@@ -62,8 +64,8 @@ def assemble(
     new_id: Callable[[], str],
     jitter: Callable[[], float],
 ) -> Heart:
-    """`report`: see Recording. `fetch`, `executor`, `tell`, `user_of`, `vault`: see Preparing.
-    `jitter` is in [0, 1)."""
+    """`notes`: see Isolation. `report`: see Recording. `fetch`, `executor`, `tell`, `user_of`,
+    `vault`: see Preparing. `jitter` is in [0, 1)."""
 
     def preparing() -> Preparing:
         return Preparing(
@@ -87,6 +89,7 @@ def assemble(
     )
     isolation = Isolation(
         book=book,
+        notes=notes,
         runner=runner,
         report=report,
         preparing=preparing(),

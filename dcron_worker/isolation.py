@@ -2,8 +2,9 @@
 
 Such a job wants to run rather twice than never. Once the lease has passed without a word from
 ZooKeeper, its due minutes are launched on the strength of the last that was known: this worker
-was the holder. The launcher's journal keeps each launch; the node's name is part of its row's
-identity, and the row says `isolated`, so that a double shows as two rows.
+was the holder. The launcher's journal keeps each launch, `unclaimed_closing` what never comes to
+it. The node's name is part of a row's identity, and the row says `isolated`, so that a double shows
+as two rows.
 
 When ZooKeeper is back, a worker that is still the holder writes the mark up to which it launched
 (P1), before it claims anything; where the job stands elsewhere by now, the new holder accounts
@@ -17,7 +18,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from dcron_common.clock import Clock
 from dcron_common.job import OnIsolation
@@ -27,14 +28,33 @@ from dcron_common.run import RunRecord, RunState, Trigger, cron_key, scheduled_a
 from dcron_worker.book import Book, Held, OpenClaim
 from dcron_worker.claims import Claims
 from dcron_worker.decide import ON_TIME, REPLACED, Decision, decide
+from dcron_worker.notes import Notes
 from dcron_worker.preparing import Preparing
 from dcron_worker.report import Outcome
 from dcron_worker.runner.client import Known, Runner
 from dcron_worker.runner.model import Ended, Launch, Started
 from dcron_worker.unclaimed import Run
+from dcron_worker.unclaimed_closing import UnclaimedClosing
 from dcron_worker.unclaimed_starting import UnclaimedStarting
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Due:
+    """What is to be done about one job: `closed` its minutes without a start, `launched` the row of
+    the one that starts. `since`: the mark that it was decided on."""
+
+    slot: Slot
+    held: Held
+    since: int
+    run: Run
+    closed: Sequence[RunRecord]
+    launched: RunRecord | None
+
+    @property
+    def rows(self) -> list[RunRecord]:
+        return [*self.closed, *([self.launched] if self.launched else [])]
 
 
 class Isolation:
@@ -46,6 +66,7 @@ class Isolation:
         self,
         *,
         book: Book,
+        notes: Notes,
         runner: Runner,
         report: Callable[[Sequence[RunRecord], Sequence[str]], None],
         preparing: Preparing,
@@ -62,6 +83,7 @@ class Isolation:
         self._clock = clock
         self._new_id = new_id
         self._runs = book.unclaimed.runs
+        self._closing = UnclaimedClosing(book, notes, report, clock)
         self._starting = UnclaimedStarting(
             book, runner, preparing=preparing, clock=clock, ended=self.ended
         )
@@ -76,17 +98,19 @@ class Isolation:
         """Launch what is due of `run` jobs."""
         self._starting.try_again()
         now = self._clock.wall()
+        due: dict[int, _Due] = {}
         for slot, held in self._book.held.items():
-            if held.spec.on_isolation is not OnIsolation.RUN:
+            if held.spec.on_isolation is not OnIsolation.RUN or slot.job_id in due:
                 continue
             fence = self._as_far_as_known(slot, held)
             decision = decide(held.spec, held.schedule, fence, self._book.worker, now)
             if decision is None:
                 continue
             if decision.replaces is None:
-                self._carry_out(slot, held, fence.mark, decision, now)
+                due[slot.job_id] = self._prepared(slot, held, fence.mark, decision, now)
             elif not self.replace(slot, decision.replaces):
                 self._replace_claimed(slot, decision.replaces)
+        self._carry_out(list(due.values()), now)
         self._starting.hand_over()
 
     def _as_far_as_known(self, slot: Slot, held: Held) -> Fence:
@@ -102,23 +126,29 @@ class Isolation:
                     return fence
         return replace(fence, active=None)
 
-    def _carry_out(
-        self, slot: Slot, held: Held, since: int, decision: Decision, now: float
-    ) -> None:
-        self._book.unclaimed.reach(slot.job_id, since, decision.minute)
+    def _prepared(self, slot: Slot, held: Held, since: int, decision: Decision, now: float) -> _Due:
         run = Run(slot.job_id, cron_key(decision.minute), held.fence.epoch)
-        run_id = self._new_id()
-        closed = [
-            (minute, RunState.MISSED, decision.passed_reason) for minute in decision.passed_over
-        ]
-        if decision.outcome is not None:
-            closed.append((decision.minute, decision.outcome, decision.reason))
-        else:
-            self._runs[run_id] = run
-            log.warning("job=%s run=%s key=%s launched without a claim", slot, run_id, run.key)
-            self._starting.begin(self._unclaimed(slot, held, run_id, run.key, now))
-        if closed:
-            self._report([self._closed(run, *one, now) for one in closed], ())
+        missed, passed = RunState.MISSED, decision.passed_over
+        rows = [self._closed(run, m, missed, decision.passed_reason, now) for m in passed]
+        if decision.outcome is None:
+            return _Due(slot, held, since, run, rows, self._row(self._new_id(), run))
+        minute, outcome = decision.minute, decision.outcome
+        rows.append(self._closed(run, minute, outcome, decision.reason, now))
+        return _Due(slot, held, since, run, rows, None)
+
+    def _carry_out(self, due: Sequence[_Due], now: float) -> None:
+        """Note all first: from then on it is told whatever becomes of this daemon."""
+        if not self._closing.note([row for one in due for row in one.rows]):
+            return
+        for one in due:
+            slot, key = one.slot, one.run.key
+            self._book.unclaimed.reach(slot.job_id, one.since, scheduled_at(key))
+            if one.launched is not None:
+                run_id = one.launched.run_id
+                self._runs[run_id] = one.run
+                log.warning("job=%s run=%s key=%s launched without a claim", slot, run_id, key)
+                self._starting.begin(self._unclaimed(slot, one.held, run_id, key, now))
+            self._closing.close(one.closed)
 
     def _closed(
         self, run: Run, minute: int, state: RunState, reason: str | None, now: float
@@ -179,8 +209,9 @@ class Isolation:
         self._report([replace(row, started_at=event.started_at)], ())
 
     def ended(self, event: Ended) -> None:
-        """Report its end; the launcher keeps it until it is recorded and accounted for."""
-        self._starting.forget(event.run_id)
+        """Report its end; the launcher, or a note of what it never got, keeps it until it is
+        recorded and accounted for."""
+        waited = self._starting.forget(event.run_id)
         run = self._runs[event.run_id]
         if run.told:
             return
@@ -196,6 +227,8 @@ class Isolation:
             reason=event.reason,
             output_tail=event.output_tail,
         )
+        if waited:
+            self._closing.note_end(row)
         self._report([row], [event.run_id])
 
     def _secrets_of(self, job_id: int) -> tuple[str, ...] | None:
@@ -205,10 +238,12 @@ class Isolation:
 
     def told(self, outcome: Outcome) -> Outcome:
         """The record has ends of ours, or refuses them for good; what is left is of others."""
+        others = []
         for run_id in outcome.run_ids:
             if run_id in self._runs:
                 self._runs[run_id].told = True
-        others = [run_id for run_id in outcome.run_ids if run_id not in self._runs]
+            elif not self._closing.told(run_id):
+                others.append(run_id)
         return replace(outcome, run_ids=tuple(others))
 
     def _row(self, run_id: str, run: Run) -> RunRecord:
@@ -230,7 +265,7 @@ class Isolation:
     # -- back again
 
     def adopt(self, alive: Known) -> None:
-        """After a restart of the daemon: what the launcher's journal has of them."""
+        """After a restart of the daemon: what the launcher's journal and the notes have of them."""
         for run_id, (launch, _, end) in alive.items():
             if not launch.isolated:
                 continue
@@ -240,6 +275,7 @@ class Isolation:
                 self._book.unclaimed.reach(launch.job_id, minute - 60, minute)
                 if end is not None:
                     self.ended(end)
+        self._closing.go_on(alive)
 
     def flush(self, claims: Claims) -> None:
         """Write up to which minute was launched, where this worker is the holder still; then let
@@ -260,6 +296,8 @@ class Isolation:
             for run_id, run in self._runs.items()
             if run.told and run.job_id not in unclaimed.marks
         ]
+        if not self._closing.forget([*done, *self._closing.accounted()]):
+            return
         self._runner.acknowledge(done)
         for run_id in done:
             del self._runs[run_id]

@@ -33,6 +33,7 @@ from dcron_worker.daemon import Changed, Daemon, Message, pump_hints, pump_runne
 from dcron_worker.executables import Executables
 from dcron_worker.heart import assemble
 from dcron_worker.membership import Membership
+from dcron_worker.notes import Notes
 from dcron_worker.outputs import Outputs
 from dcron_worker.pieces import Pieces
 from dcron_worker.report import Reporter
@@ -115,6 +116,7 @@ class Worker:
         vault = Vault(name, key, SealedCache(state_dir / "sealed"), fetch, clock)
         heart = assemble(
             book,
+            notes=Notes(state_dir / "unclaimed"),
             coordinator=coordinator,
             runner=runner,
             report=self._reporter.put,

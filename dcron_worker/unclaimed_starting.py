@@ -65,11 +65,12 @@ class UnclaimedStarting:
         elif found.run_id in self._waiting:  # else it was withdrawn while it was prepared
             self._ready[found.run_id] = found
 
-    def forget(self, run_id: str) -> None:
-        """The run is over, or the launcher's."""
-        self._waiting.pop(run_id, None)
+    def forget(self, run_id: str) -> bool:
+        """The run is over, or the launcher's. Whether it was not known to be that yet."""
+        waited = self._waiting.pop(run_id, None) is not None
         self._late.pop(run_id, None)
         self._ready.pop(run_id, None)
+        return waited
 
     def withdraw(self, run_id: str, reason: str) -> Ended | None:
         """The end of a run that has no process, and gets none any more; None if it has one, or

@@ -86,14 +86,16 @@ def ask_for_end(
 
 def _ask_isolated(coordinator: Coordinator, row: JobRow, run: RunRecord, wish: bytes) -> Asked:
     """As above, of a run that has no claim (P9): it stands on the worker that its row names, and
-    nowhere else. No fence tells of it, so there is none to write."""
-    if run.state is not RunState.RUNNING or not run.worker:
+    nowhere else. No fence tells of it, so there is none to write. One that is called lost may go on
+    there: the leader calls it so when it has not heard of its worker for long."""
+    if run.state not in (RunState.RUNNING, RunState.LOST) or not run.worker:
         raise _nothing_to_end(row, run, run.run_id)
     if coordinator.exists(paths.registration(run.worker)) is None:
         raise Problem(
             409,
             f"run {run.run_id} cannot be ended: worker {run.worker} started it while it was cut "
-            "off, and cannot be reached; ask again when it is online",
+            "off, and cannot be reached, so nobody knows whether it goes on; ask again when "
+            f"{run.worker} is online",
         )
     slot = next((s for s in slots(coordinator, row.id) if s.node == run.node), Slot(row.id))
     for _ in range(TRIES):

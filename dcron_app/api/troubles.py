@@ -169,8 +169,9 @@ def _workers(seen: Seen) -> list[Trouble]:
             Trouble(
                 f"offline with runs that are not over by the record: {_named(seen.isolated)}; "
                 "those of on_isolation: run may go on there",
-                "see that they reach ZooKeeper (dcron doctor there); what was lost is recorded "
-                "within half a minute after a host is gone",
+                "see that they reach ZooKeeper (dcron doctor there); where a host is gone, what it "
+                "had claimed is recorded as lost within half a minute, and what it started while "
+                "it was cut off after ten minutes",
             )
         )
     late = {name: seconds for name, seconds in (seen.late or {}).items() if seconds > LATE}

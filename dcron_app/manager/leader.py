@@ -19,6 +19,7 @@ from dcron_app.manager.ahead import set_back
 from dcron_app.manager.closing import Closing
 from dcron_app.manager.election import Election
 from dcron_app.manager.followed import Followed
+from dcron_app.manager.isolated import Isolated
 from dcron_app.manager.leftovers import clear_requests, forget_removed, free
 from dcron_app.manager.nowhere import Nowhere
 from dcron_app.manager.placing import Placing
@@ -64,6 +65,7 @@ class Leader:
         self._admitted: set[str] = set()
         self._nowhere = Nowhere(database)
         self._followed = Followed(coordinator, database)
+        self._isolated = Isolated(database, self._write)
         self._placing = Placing(coordinator, election, clock, self._told)
         self._sealing = sealing
         self._retention = retention
@@ -103,6 +105,7 @@ class Leader:
         if self._places_due:
             self._unless_away(lambda: self._record_places(view))
         self._unless_away(lambda: self._record_workers(view, now))
+        self._unless_away(lambda: self._isolated.close(view, seen, self._clock.wall()))
         proof = self._election.proof
         self._unless_away(lambda: self._followed.clear(view, proof, now, self._clock.wall()))
         if self._trouble is not None:

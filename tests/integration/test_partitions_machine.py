@@ -1,4 +1,5 @@
-"""Workers cut off from ZooKeeper and from the database, each for itself, in random order (P9).
+"""Workers cut off from ZooKeeper and from the database, each for itself, in random order (P9);
+their daemons are restarted, which forgets what is in memory.
 
 After every step: a job of `on_isolation: skip` ran each attempt once and never beside itself; one
 of `run` ran an attempt more than once only without a claim, on a worker that was cut off for longer
@@ -53,6 +54,7 @@ class Partitions(RuleBasedStateMachine):
         self.world = World(self.folder)
         self.cut_at: dict[str, float] = {}
         self.given_up: set[str] = set()
+        self.down: set[str] = set()  # restarted while cut off: a daemon waits for ZooKeeper
         self.jobs: list[int] = []
         self.careful: set[int] = set()  # jobs of `skip`
         self.overlapping: set[int] = set()
@@ -94,12 +96,34 @@ class Partitions(RuleBasedStateMachine):
         for _ in range(minutes):
             self.a_minute_begins(2)
 
+    @rule(name=NODES, ends=st.lists(st.booleans(), min_size=2, max_size=4), restarted=st.booleans())
+    def a_worker_is_left_alone(self, name: str, ends: list[bool], restarted: bool) -> None:
+        """For some minutes, also by the database; what runs ends in some of them."""
+        self.world.nodes[name].database_away = True
+        for ended in ends:
+            self.a_worker_is_cut_off(name, 1)
+            for run_id in _living(self.world.nodes[name]) if ended else ():
+                self._end(self.world.nodes[name], run_id, "succeeded")
+        if restarted:
+            self.a_daemon_is_restarted(name)
+
     @rule(name=NODES)
     def a_worker_is_healed(self, name: str) -> None:
         if name in self.cut_at:
             del self.cut_at[name]
             self.given_up.discard(name)
             self.world.nodes[name].heal()
+            if name in self.down:
+                self.down.discard(name)
+                self.world.nodes[name].build()
+
+    @rule(name=NODES)
+    def a_daemon_is_restarted(self, name: str) -> None:
+        """The launcher and its processes go on."""
+        if name in self.cut_at:
+            self.down.add(name)
+        else:
+            self.world.nodes[name].build()
 
     @rule(name=NODES, away=st.booleans())
     def a_workers_way_to_the_database(self, name: str, away: bool) -> None:
@@ -133,6 +157,8 @@ class Partitions(RuleBasedStateMachine):
     @rule(order=st.permutations(NAMES))
     def workers_turn(self, order: list[str]) -> None:
         for name in order:
+            if name in self.down:
+                continue
             node = self.world.nodes[name]
             try:
                 node.isolated_turn() if name in self.cut_at else node.turn()

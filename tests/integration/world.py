@@ -38,6 +38,7 @@ from dcron_worker.crond import CrondWatch
 from dcron_worker.daemon import Daemon, Due, Message
 from dcron_worker.heart import assemble
 from dcron_worker.membership import Membership
+from dcron_worker.notes import Notes
 from dcron_worker.outputs import Outputs
 from dcron_worker.pieces import Pieces
 from dcron_worker.report import Outcome
@@ -172,6 +173,7 @@ class Node:
         self._executor = ThreadPoolExecutor(1)
         heart = assemble(
             self.book,
+            notes=Notes(self.state / "unclaimed"),
             coordinator=self.session,
             runner=runner,
             report=self._report,
