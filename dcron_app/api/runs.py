@@ -97,7 +97,7 @@ class Runs:
             check_secrets(jobs.spec_of(row).secrets, user, known)
         now = services.clock.wall()
         # Before it is done: what was asked for is known even if the answer is lost.
-        wish = {"revision": row.revision, "arguments": arguments}
+        wish = {"revision": row.revision, "arguments": _audited(arguments)}
         audit.note(services.database, now, user.name, "run", row.id, wish)
         asked, failed = asking.ask_for_runs(services.coordinator, row, arguments, now)
         for one in asked:
@@ -150,6 +150,11 @@ class Runs:
             old_runs.horizon_of(database, row.id),
         )
         return HTTPResponse(array(iter([[encoded(entry_json(one)) for one in found]])), 200, JSON)
+
+
+def _audited(arguments: list[str] | None) -> dict[str, Any] | None:
+    """What the audit keeps for ever of arguments, which may hold a password: what proves them."""
+    return None if arguments is None else {"count": len(arguments), **audit.digested(arguments)}
 
 
 def _run_at(shown: Mapping[str, Any]) -> dict[str, str]:
