@@ -1,6 +1,5 @@
 """POST /jobs/{id}/runs: what it answers, and what it leaves with the coordinator."""
 
-import hashlib
 from typing import Any
 
 import pytest
@@ -16,9 +15,6 @@ from dcron_common.run import RunRecord, RunState, Trigger, manual_key
 from tests.unit.app.api_client import COMMAND, NOW, Api, open_api
 from tests.unit.app.asked import (
     A_SCRIPT,
-    RUN,
-    audited,
-    claim,
     fence,
     kill,
     lay_places,
@@ -248,28 +244,6 @@ def test_who_may_not_run_as_the_jobs_user_asks_for_no_run_of_it(api: Api) -> Non
     fence(api)
     answer = run_now(api, user="operator")
     assert (answer.status, answer.fields, tasks(api)) == (403, ["run_as"], {})
-
-
-def test_what_was_asked_for_is_audited(api: Api) -> None:
-    api.post("/jobs", {**A_SCRIPT, "owner": "operator"})
-    fence(api)
-    run_now(api, {"arguments": ["--password=hunter2"]}, user="operator")
-    claim(api)
-    row(api)
-    kill(api, user="operator")
-    digest = hashlib.sha256(b'["--password=hunter2"]').hexdigest()
-    kept = {"count": 1, "bytes": 22, "sha256": digest}
-    assert audited(api) == [
-        ("operator", "run", {"revision": 1, "arguments": kept}),
-        ("operator", "kill", {"run_id": RUN}),
-    ]
-
-
-def test_a_run_with_the_jobs_own_arguments_is_audited_without_any(api: Api) -> None:
-    api.post("/jobs", COMMAND)
-    fence(api)
-    run_now(api)
-    assert audited(api) == [("admin", "run", {"revision": 1, "arguments": None})]
 
 
 def test_the_embedded_mode_runs_its_jobs_by_hand_too(tmp_path) -> None:
