@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import suppress
 from typing import Any
 
@@ -18,6 +19,12 @@ from dcron_cli.terminal import visible_output
 
 LOOK = 0.5  # seconds between two looks at a run
 PLACED = 5.0  # seconds that a new job may take to have a worker
+
+# The cluster's last word where it follows a run no more that goes on (dcron_app/api/following.py).
+_STOPS = re.compile(rb"(?:\n|\A)\[dcron: following stops at byte ([0-9]+), since [^\n]*\]\n\Z")
+# It, or the beginning of it, where a piece ends within it. A line's end alone is not kept back.
+_MAY_STOP = re.compile(rb"(?:\n|\A)\[(?:dcron: [^\n]*\n?|d?c?r?o?n?:?)\Z")
+_LONGEST = 1024  # bytes of it
 
 
 def write_output(pieces: Iterable[bytes], *, raw: bool) -> None:
@@ -34,16 +41,52 @@ def write_output(pieces: Iterable[bytes], *, raw: bool) -> None:
 def show_output(session: Session, run: dict[str, Any], *, follow: bool, raw: bool) -> None:
     """What the run wrote; `follow`: until it ends."""
     where = path("jobs", run["job_id"], "runs", run["id"], "output")
-    params = {"follow": "true"} if follow else None
-    if not follow and run["state"] == "running":
+    if follow:
+        write_output(_followed(session, run, where), raw=raw)
+        return
+    if run["state"] == "running":
         raise CliError(
             f"run {run['id']} goes on; to read what it writes: "
             f"dcron run logs {run['job_id']} {run['id']} --follow"
         )
-    headers, pieces = session.client.stream(where, params, patient=follow)
+    write_output(_pieces(session, where, None), raw=raw)
+
+
+def _pieces(session: Session, where: str, params: dict[str, str] | None) -> Iterator[bytes]:
+    headers, pieces = session.client.stream(where, params, patient=params is not None)
     if headers.get("Dcron-Output") == "tail":
         note("(only the end of this output was kept)")
-    write_output(pieces, raw=raw)
+    return pieces
+
+
+def _followed(session: Session, run: dict[str, Any], where: str) -> Iterator[bytes]:
+    """Until the run ends. The cluster ends a following that has been quiet, or lasted, for long,
+    since it needs the thread: it is asked to go on at the byte that it names, and answers why where
+    it cannot (CliError). Of a run that is over it is asked once, whatever stands at the end."""
+    asks, over = {"follow": "true"}, False
+    while True:
+        last = yield from _until_it_stops(_pieces(session, where, asks))
+        found = _STOPS.search(last)
+        if found is None or over:
+            yield last if found is None else found[0]
+            return
+        asks["from"] = found[1].decode()
+        session.sleep(LOOK)
+        over = (
+            session.client.get(path("jobs", run["job_id"], "runs", run["id"]))["state"] != "running"
+        )
+
+
+def _until_it_stops(pieces: Iterable[bytes]) -> Generator[bytes, None, bytes]:
+    """The bytes but for what may be the last word; returns that."""
+    held = b""
+    for piece in pieces:
+        data = held + piece
+        found = _MAY_STOP.search(data[-_LONGEST:])
+        held = found[0] if found else b""
+        if shown := data[: len(data) - len(held)]:
+            yield shown
+    return held
 
 
 def ask_for_run(session: Session, job: dict[str, Any], body: Any) -> dict[str, Any]:

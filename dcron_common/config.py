@@ -102,10 +102,11 @@ class SecretsConfig:
 @dataclass(frozen=True, slots=True)
 class RetentionConfig:
     """How long the record is kept; None: for ever. `run_days`: from a run's end. `runs_per_job`:
-    the newest that are kept. `removed_job_days`: from a job's removal until nothing tells of it."""
+    the newest that are kept, of all nodes together. `removed_job_days`: from a job's removal until
+    nothing tells of it."""
 
     run_days: int | None = 90
-    runs_per_job: int | None = 1000
+    runs_per_job: int | None = 10_000
     removed_job_days: int | None = 90
 
 
@@ -296,7 +297,7 @@ def _secrets(table: Table) -> SecretsConfig:
 def _retention(table: Table) -> RetentionConfig:
     config = RetentionConfig(
         run_days=table.integer_or_never("run_days", _CENTURY, 90),
-        runs_per_job=table.integer_or_never("runs_per_job", 10_000_000, 1000),
+        runs_per_job=table.integer_or_never("runs_per_job", 10_000_000, 10_000),
         removed_job_days=table.integer_or_never("removed_job_days", _CENTURY, 90),
     )
     table.close()

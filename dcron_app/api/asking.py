@@ -7,11 +7,12 @@ something was.
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass
 
 from dcron_app.api.announce import TRIES, slots
 from dcron_app.api.errors import InDoubt, Problem, unavailable
-from dcron_app.api.places import AWAY, Asked, Held, committed, read
+from dcron_app.api.places import AWAY, Asked, Held, asked_for, read
 from dcron_common import paths
 from dcron_common.coordinator.contract import Coordinator, Create, shared_with
 from dcron_common.db.jobs import JobRow, has_had_its_time, spec_of
@@ -35,15 +36,23 @@ class Failed:
 
 
 def ask_for_runs(
-    coordinator: Coordinator, row: JobRow, arguments: list[str] | None, now: float
+    coordinator: Coordinator,
+    row: JobRow,
+    arguments: list[str] | None,
+    now: float,
+    tell: Callable[[], None],
 ) -> tuple[list[Asked], list[Failed]]:
-    """Ask every worker that holds the job for a run of it. Problem where none could be asked."""
+    """Ask every worker that holds the job for a run of it. Problem where none could be asked.
+
+    `tell` is called before each commit, behind all that refuses; what it raises ends it.
+    """
     asked: list[Asked] = []
     failed: list[Failed] = []
     trouble: Problem | None = None
     for held in _held(coordinator, row):
         try:
-            one = _ask_for_run(coordinator, row, held.slot, arguments, ulid(now))
+            task = _task(row, arguments)
+            one = _ask_for_run(coordinator, row, held.slot, task, ulid(now), tell)
         except Problem as error:
             # The others' runs are asked for all the same.
             trouble = trouble if isinstance(trouble, InDoubt) else error
@@ -67,16 +76,24 @@ def _held(coordinator: Coordinator, row: JobRow) -> list[Held]:
     return [held for held in found if held is not None and held.fence.state != REMOVED]
 
 
+def _task(row: JobRow, arguments: list[str] | None) -> Task:
+    if arguments is None:
+        return Task(Trigger.MANUAL, 1, 0)
+    # Who asked may run as this user, with these secrets; by the time it starts the job may run
+    # as another, with others.
+    known = list(spec_of(row).secrets)
+    return Task(Trigger.MANUAL, 1, 0, arguments=arguments, run_as=row.run_as, secrets=known)
+
+
 def _ask_for_run(
-    coordinator: Coordinator, row: JobRow, slot: Slot, arguments: list[str] | None, run_id: str
+    coordinator: Coordinator,
+    row: JobRow,
+    slot: Slot,
+    task: Task,
+    run_id: str,
+    tell: Callable[[], None],
 ) -> Asked | None:
     """None where no worker has it; Problem 409 where too many wait already, 503."""
-    task = Task(Trigger.MANUAL, 1, 0)
-    if arguments is not None:
-        # Who asked may run as this user, with these secrets; by the time it starts the job may run
-        # as another, with others.
-        known = list(spec_of(row).secrets)
-        task = replace(task, arguments=arguments, run_as=row.run_as, secrets=known)
     key = manual_key(run_id)
     worker = ""
     try:
@@ -90,7 +107,7 @@ def _ask_for_run(
             _check_room(coordinator, worker, slot)  # the fence's write makes the count exact
             access = shared_with(worker, "r")
             goal = Create(paths.task(worker, slot, key), task.encode(), access=access)
-            if committed(coordinator, [held.kept(), goal]):
+            if asked_for(coordinator, [held.kept(), goal], tell):
                 return Asked(slot, run_id, worker)
     except ConnectionLost as error:
         if _is_there(coordinator, worker, slot, key):

@@ -25,13 +25,13 @@ NO_MORE = "this token is unknown, expired or revoked"
 def authenticate(
     services: Services, outage: Outage, public: re.Pattern[str], environ: dict[str, Any]
 ) -> None:
-    """Put the request's principal into `environ`; Problem 401 if there is none, unless the path
-    is `public`.
+    """Put the request's principal into `environ`; Problem 401 if there is none, unless its method
+    and path are `public`.
 
     DatabaseUnavailable: nobody can tell whose token this is. No answer is kept from before: a
     token that was revoked meanwhile must not open anything.
     """
-    if public.fullmatch(raw_path(environ)):
+    if public.fullmatch(f"{environ['REQUEST_METHOD']} {raw_path(environ)}"):
         return
     match = _BEARER.fullmatch(environ.get("HTTP_AUTHORIZATION", "").strip())
     if match is None:

@@ -6,12 +6,13 @@ its stead. Failures: Problem 404 or 409 says why nothing can be ended, 503 to as
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from dcron_app.api.announce import TRIES, slots
-from dcron_app.api.errors import Problem, unavailable
+from dcron_app.api.errors import InDoubt, Problem, unavailable
 from dcron_app.api.found import no_run
-from dcron_app.api.places import AWAY, Asked, Held, committed, read
+from dcron_app.api.places import AWAY, Asked, Held, asked_for, read
 from dcron_common import paths
 from dcron_common.coordinator.contract import (
     Check,
@@ -22,7 +23,7 @@ from dcron_common.coordinator.contract import (
     shared_with,
 )
 from dcron_common.db.jobs import JobRow
-from dcron_common.errors import CoordinatorError
+from dcron_common.errors import ConnectionLost, CoordinatorError
 from dcron_common.paths import Slot
 from dcron_common.protocol import Claim, Kill, Task
 from dcron_common.run import MANUAL, RunRecord, RunState, key_of
@@ -57,16 +58,22 @@ class _Standing:
 
 
 def ask_for_end(
-    coordinator: Coordinator, row: JobRow, run: RunRecord | None, run_id: str, user: str
+    coordinator: Coordinator,
+    row: JobRow,
+    run: RunRecord | None,
+    run_id: str,
+    user: str,
+    tell: Callable[[], None],
 ) -> Asked:
     """Ask the worker that has a run to end it. `run`: its row, None where it has none (yet).
+    `tell` is called before each commit, behind all that refuses; what it raises ends it.
 
-    Problem 404 or 409 where there is nothing to end, 503.
+    Problem 404 or 409 where there is nothing to end, 503; InDoubt: it may be ended all the same.
     """
     wish = Kill(run_id, user).encode()
     try:
         if run is not None and run.isolated:
-            return _ask_isolated(coordinator, row, run, wish)
+            return _ask_isolated(coordinator, row, run, wish, tell)
         for _ in range(TRIES):
             found = _find(coordinator, row, run, run_id)
             if found is None:
@@ -77,14 +84,22 @@ def ask_for_end(
             slot, worker = found.held.slot, found.worker
             operations: list[Operation] = [found.held.kept(), Check(found.path, found.version)]
             operations.append(_request(coordinator, worker, slot, found.key, wish))
-            if committed(coordinator, operations):
+            if asked_for(coordinator, operations, tell):
                 return Asked(slot, run_id, worker)
+    except ConnectionLost as error:  # perhaps in the commit
+        raise InDoubt(AWAY) from error
     except CoordinatorError as error:
         raise unavailable(AWAY) from error
     raise unavailable("the run moves all the time; ask again")
 
 
-def _ask_isolated(coordinator: Coordinator, row: JobRow, run: RunRecord, wish: bytes) -> Asked:
+def _ask_isolated(
+    coordinator: Coordinator,
+    row: JobRow,
+    run: RunRecord,
+    wish: bytes,
+    tell: Callable[[], None],
+) -> Asked:
     """As above, of a run that has no claim (P9): it stands on the worker that its row names, and
     nowhere else. No fence tells of it, so there is none to write. One that is called lost may go on
     there: the leader calls it so when it has not heard of its worker for long."""
@@ -100,7 +115,7 @@ def _ask_isolated(coordinator: Coordinator, row: JobRow, run: RunRecord, wish: b
     slot = next((s for s in slots(coordinator, row.id) if s.node == run.node), Slot(row.id))
     for _ in range(TRIES):
         request = _request(coordinator, run.worker, slot, key_of(run), wish)
-        if committed(coordinator, [request]):
+        if asked_for(coordinator, [request], tell):
             return Asked(slot, run.run_id, run.worker)
     raise unavailable("another request for this run is made just now; ask again")
 

@@ -2,7 +2,8 @@
 
 The bytes are the job's own, unchanged. What the server has to say stands in lines of its own,
 `[dcron: …]`: that bytes are left out, and why the stream ends before the run does. With the
-database away the stream ends with such a line; the run is not disturbed.
+database away the stream ends with such a line; the run is not disturbed. The line says at which
+byte it stops, and a stream can be asked for from there: nothing but what a job wrote is counted.
 
 Each stream holds one of the server's threads, so there are only so many (`Settings.followers`),
 half of them at most of one user (`readers`). None lasts longer than `Settings.follow_seconds`, or
@@ -42,6 +43,7 @@ class Followed:
     run_id: str
     worker: str
     until: float
+    position: int = 0  # the first byte that is wanted
 
 
 class Stream:
@@ -65,7 +67,7 @@ class Stream:
         self._admitted = admitted
         self._hung_up = hung_up
         self._release: Callable[[], None] | None = release
-        self._position = 0
+        self._position = run.position
         self._until = run.until
         self._pieces = self._stream()
 
@@ -88,7 +90,7 @@ class Stream:
             yield from self._follow()
         except DatabaseError as error:
             log.warning("run=%s is followed no more: %s", self._run.run_id, error)
-            yield note("following stops here, since the database does not answer; the run goes on")
+            yield self._stops("the database does not answer; the run goes on")
 
     def _follow(self) -> Iterator[bytes]:
         boot = self._services.clock.boot
@@ -111,11 +113,15 @@ class Stream:
                 renew_at = now + RENEW
                 why = self._renew(now - quiet_since)
             if why is not None:
-                yield note(f"following stops here, since {why}")
+                yield self._stops(why)
                 return
             if not over and self._is_over():
                 over, quiet_since = True, now
             self._services.pause(POLL)
+
+    def _stops(self, why: str) -> bytes:
+        """The last line, from whose offset a reader may go on (dcron_cli/following.py)."""
+        return note(f"following stops at byte {self._position}, since {why}")
 
     def _too_long(self, lasted: float, quiet: float) -> str | None:
         """Why the thread is needed for others; None: it is not."""

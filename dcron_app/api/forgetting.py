@@ -32,8 +32,10 @@ def clear_places(coordinator: Coordinator, worker: str) -> None:
         for root, names in zip(parents, lists, strict=True):
             operations += [Delete(f"{root}/{name}") for name in names or []]
             operations += [Delete(root)] if names is not None else []
+        if not operations:
+            return
         try:
-            coordinator.commit(operations) if operations else None
+            coordinator.commit(operations)
         except TransactionFailed as error:
             if not isinstance(error.cause, NodeExists | NoNode | NotEmpty):
                 raise

@@ -9,15 +9,16 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Iterator
 from itertools import chain
+from typing import Annotated
 
 from bottle import HTTPResponse, request
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from dcron_app.api import auth
-from dcron_app.api.errors import Problem
+from dcron_app.api.errors import Problem, invalid
 from dcron_app.api.following import Followed, Stream, hung_up, note
 from dcron_app.api.found import no_run
-from dcron_app.api.queries import Flag, Query, read_query
+from dcron_app.api.queries import Flag, Query, Whole, read_query
 from dcron_app.api.readers import Readers
 from dcron_app.api.reply import streamed
 from dcron_app.api.routes import Access, Route
@@ -36,7 +37,11 @@ _REPLACED = "\ufffd"  # stands in a tail where the job wrote bytes that are no U
 class OutputQuery(Query):
     """How it is answered."""
 
+    model_config = ConfigDict(populate_by_name=True)
     follow: Flag = Field(False, description="as it is written, until the run ends")
+    position: Annotated[Whole, Field(ge=0, le=2**63 - 1)] = Field(
+        0, alias="from", description="the first byte that is wanted; only with `follow=true`"
+    )
 
 
 class Outputs:
@@ -55,24 +60,27 @@ class Outputs:
     def show(self, job_id: str, run_id: str) -> HTTPResponse:
         """The whole output, or its end where only that was kept: `Dcron-Output` says which. Of a
         run that goes on: what it writes, if that is asked for."""
-        follow = read_query(OutputQuery).follow
+        query = read_query(OutputQuery)
+        follow, position = query.follow, query.position
+        if position and not follow:
+            raise invalid(("from", "is for what is followed: send follow=true with it"))
         found = get_output(self._services.database, int(job_id), run_id)
         if found is None:
             raise no_run(job_id, run_id)
-        if found.state is RunState.RUNNING:
-            if not follow:
-                raise Problem(
-                    409,
-                    "the run goes on: read what it writes with ?follow=true, or its output when "
-                    "it has ended",
-                )
-            return self._follow(int(job_id), found)
+        if found.state is RunState.RUNNING and not follow:
+            raise Problem(
+                409,
+                "the run goes on: read what it writes with ?follow=true, or its output when it "
+                "has ended",
+            )
+        if found.state is RunState.RUNNING or position:  # a reader goes on where it stopped
+            return self._follow(int(job_id), found, position)
         whole = self._whole(found)
         if whole is not None:
             return _text(whole, "whole")
         return _text([(found.tail or "").encode()], "whole" if _is_all(found) else "tail")
 
-    def _follow(self, job_id: int, found: Output) -> HTTPResponse:
+    def _follow(self, job_id: int, found: Output, position: int) -> HTTPResponse:
         services, environ = self._services, request.environ
         if request.method == "HEAD":
             return _text([], "followed")
@@ -80,10 +88,12 @@ class Outputs:
         self._readers.enter(user)
         try:
             now, worker = services.clock.wall(), found.worker
-            until = first_wish(services.coordinator, worker, found.run_id, now)
+            until = now
+            if found.state is RunState.RUNNING:
+                until = first_wish(services.coordinator, worker, found.run_id, now)
             stream = Stream(
                 services,
-                Followed(job_id, found.run_id, worker or "", until),
+                Followed(job_id, found.run_id, worker or "", until, position),
                 rest=lambda position: self._rest(job_id, found.run_id, position),
                 admitted=lambda: auth.principal_by_now(services, environ) is not None,
                 hung_up=lambda: hung_up(environ.get("gunicorn.socket")),
@@ -104,11 +114,14 @@ class Outputs:
         except ObjectStoreError as error:
             log.warning("run=%s its output is not read: %s", run_id, error)
             whole = None
+        tail = (found.tail or "").encode()
+        if whole is None and _is_all(found):
+            whole = [tail]
         if whole is not None:
             yield from _behind(whole, position)
         elif position == 0:
-            yield b"" if _is_all(found) else note("only the end of this output was kept")
-            yield (found.tail or "").encode()
+            yield note("only the end of this output was kept")
+            yield tail
         else:
             yield note("the rest did not come; the run has ended, and its output can be read")
 

@@ -6,7 +6,7 @@ decides at the same time decides anew, and sees what was asked for.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from dcron_app.api.announce import brought_up
@@ -55,8 +55,12 @@ def read(coordinator: Coordinator, row: JobRow, slot: Slot) -> Held | None:
     return Held(slot, brought_up(fence, row), node.stat.version)
 
 
-def committed(coordinator: Coordinator, operations: Sequence[Operation]) -> bool:
-    """Whether it was done; False where it has to be decided anew. CoordinatorError."""
+def asked_for(
+    coordinator: Coordinator, operations: Sequence[Operation], tell: Callable[[], None]
+) -> bool:
+    """Tell of a request that nothing refuses any more, then commit it. Whether it was done; False
+    where it has to be decided anew. CoordinatorError, and what `tell` raises: nothing was done."""
+    tell()
     try:
         coordinator.commit(operations)
     except TransactionFailed as error:

@@ -86,11 +86,15 @@ class Resource(Protocol):
 
 
 def public(routes: Iterable[Route]) -> re.Pattern[str]:
-    """What the paths look like that need no token."""
-    paths = [route.path for route in routes if route.access is Access.PUBLIC]
+    """What the requests look like that need no token: `METHOD path`. A path alone opens nothing: it
+    may have another method that is not for everybody."""
     patterns = {f"{{{name}}}": f"(?:{pattern})" for name, pattern in PARAMETERS.items()}
-    parts = (path.split("/") for path in paths)
-    rules = ["/".join(patterns.get(part, re.escape(part)) for part in each) for each in parts]
+    rules = []
+    for route in routes:
+        if route.access is Access.PUBLIC:
+            method = "(?:GET|HEAD)" if route.method == "GET" else re.escape(route.method)
+            parts = (patterns.get(part, re.escape(part)) for part in route.path.split("/"))
+            rules.append(f"{method} {'/'.join(parts)}")
     return re.compile("|".join(rules))
 
 

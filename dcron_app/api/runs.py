@@ -13,6 +13,7 @@ from pydantic import ConfigDict, Field
 
 from dcron_app.api import asking, auth, ending
 from dcron_app.api.body import Bodies
+from dcron_app.api.deed import Deed
 from dcron_app.api.errors import invalid
 from dcron_app.api.fields import RunFields
 from dcron_app.api.found import changeable_job, check_may_change, job_row, no_run
@@ -96,10 +97,12 @@ class Runs:
             known = partial(secrets.get_secrets, services.database)
             check_secrets(jobs.spec_of(row).secrets, user, known)
         now = services.clock.wall()
-        # Before it is done: what was asked for is known even if the answer is lost.
-        wish = {"revision": row.revision, "arguments": arguments}
-        audit.note(services.database, now, user.name, "run", row.id, wish)
-        asked, failed = asking.ask_for_runs(services.coordinator, row, arguments, now)
+        wish = {"revision": row.revision, "arguments": _audited(arguments)}
+        deed = Deed(services, user.name, "run", row.id, wish)
+        with deed.refused():
+            asked, failed = asking.ask_for_runs(
+                services.coordinator, row, arguments, now, deed.tell
+            )
         for one in asked:
             log.info(
                 "run asked for job=%s run=%s worker=%s user=%s",
@@ -123,9 +126,9 @@ class Runs:
         check_may_change(row, user)
         run = run_reads.get_run(services.database, row.id, run_id)
         now = services.clock.wall()
-        # Before it is done, as above.
-        audit.note(services.database, now, user.name, "kill", row.id, {"run_id": run_id})
-        asked = ending.ask_for_end(services.coordinator, row, run, run_id, user.name)
+        deed = Deed(services, user.name, "kill", row.id, {"run_id": run_id})
+        with deed.refused():
+            asked = ending.ask_for_end(services.coordinator, row, run, run_id, user.name, deed.tell)
         log.info(
             "run is to end job=%s run=%s worker=%s user=%s",
             *(asked.slot, run_id, asked.worker, user.name),
@@ -150,6 +153,11 @@ class Runs:
             old_runs.horizon_of(database, row.id),
         )
         return HTTPResponse(array(iter([[encoded(entry_json(one)) for one in found]])), 200, JSON)
+
+
+def _audited(arguments: list[str] | None) -> dict[str, Any] | None:
+    """What the audit keeps for ever of arguments, which may hold a password: what proves them."""
+    return None if arguments is None else {"count": len(arguments), **audit.digested(arguments)}
 
 
 def _run_at(shown: Mapping[str, Any]) -> dict[str, str]:

@@ -30,7 +30,8 @@ def login(
     """Log in to a cluster, and remember it as the current profile.
 
     Asks for the password without showing it. `--profile` names the profile (default: the current
-    one, else `default`); its address is kept from the last login there.
+    one, else `default`); its address is kept from the last login there. A profile that is logged
+    in to another address is not replaced.
     """
     if token_stdin and name is not None:
         raise Misused("--name is for a login by password; a token says itself whose it is")
@@ -39,6 +40,7 @@ def login(
     chosen = session.profile or known.current or profiles.DEFAULT
     before = known.known.get(chosen)
     target = _target(url, ca, before)
+    _check_is_free(chosen, before, target.url)
     made = _with_token(session, target) if token_stdin else _with_password(session, target, name)
     profile = Profile(
         chosen,
@@ -63,6 +65,16 @@ def _target(url: str | None, ca: str | None, before: Profile | None) -> Target:
         return Target(address, None, checked_ca(ca, "--ca"), LOGIN)
     kept = before.ca if before is not None and before.url == address else None
     return Target(address, None, None if kept is None else checked_ca(kept, "--ca"), LOGIN)
+
+
+def _check_is_free(name: str, before: Profile | None, url: str) -> None:
+    """A token that the profile has for another cluster would be forgotten, and still hold there."""
+    if before is not None and before.token is not None and before.url != url:
+        raise Misused(
+            f"profile {name} is logged in to {before.url}: keep it, and log in to {url} by another "
+            f"one (dcron login --profile NAME --url {url}), or end it first (dcron logout "
+            f"--profile {name})"
+        )
 
 
 def _with_token(session: Session, target: Target) -> Profile:

@@ -18,7 +18,7 @@ from dcron_common.db.jobs import (
     JobRow,
     NewJob,
     as_json,
-    audited,
+    audited_of_change,
     columns_of,
     first_minute,
     rows_where,
@@ -67,7 +67,8 @@ def update_job(
         _write_history(rows[0])
         job_secrets.write(before.id, spec_of(before).secrets, new.spec.secrets)
         lookups.describe(before.id)
-        old, made = audited(before), {**audited(rows[0]), **_variables(before, new)}
+        old = audited_of_change(before)
+        made = {**audited_of_change(rows[0]), **_variables(before, new)}
         audit.add(now, actor, "update", "job", str(before.id), before=old, after=made)
         return rows[0]
 

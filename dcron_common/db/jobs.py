@@ -193,6 +193,15 @@ def audited(row: JobRow) -> dict[str, Any]:
     return {**values, **rest, "labels": json.loads(row.labels)}
 
 
+# What moves by itself, and the times of a change, which its audit row has.
+_MOVES = frozenset({"status", "last_scheduled_at", "last_attempt", "worker", "updated_at"})
+
+
+def audited_of_change(row: JobRow) -> dict[str, Any]:
+    """What the audit compares of a job that somebody changes: what people say of it."""
+    return {name: value for name, value in audited(row).items() if name not in _MOVES}
+
+
 def remove_job(
     database: Database, job_id: int, now: float, actor: str, *, revision: int | None = None
 ) -> tuple[JobRow, bool]:

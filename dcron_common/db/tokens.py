@@ -221,7 +221,7 @@ def rotate_token(
         row = insert(text, old.user, old.name, old.kind, scope, expires, now, parent=parent)
         lineage.replace(old.id, row.id)
         after = {**audited(row), "replaced_by": row.id}
-        audit.add(now, actor, "rotate", "token", str(old.id), before=audited(old), after=after)
+        audit.add(now, actor, "rotate", "token", str(old.id), after=after)
         return row
 
     row = database.transaction(work, idempotent=True)

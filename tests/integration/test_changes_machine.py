@@ -75,7 +75,10 @@ class Changes(Protocol):
     def ask_for_a_run(self, data: st.DataObject) -> None:
         row = self._a_job(data)
         if row is not None:
-            _unless_refused(lambda: asking.ask_for_runs(self.api, row, ["x"], self.world.time.now))
+            now = self.world.time.now
+            _unless_refused(
+                lambda: asking.ask_for_runs(self.api, row, ["x"], now, tell=lambda: None)
+            )
 
     @rule(name=NODES)
     def a_start_is_told(self, name: str) -> None:
@@ -91,7 +94,7 @@ class Changes(Protocol):
             assert row is not None
             asked = _unless_refused(
                 lambda row=row, run=run, run_id=run_id: ending.ask_for_end(
-                    self.api, row, run, run_id, "x"
+                    self.api, row, run, run_id, "x", tell=lambda: None
                 )
             )
             if asked is not None:

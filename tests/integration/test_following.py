@@ -172,7 +172,7 @@ def test_with_the_database_away_for_the_worker_the_run_is_not_disturbed(
     ("others", "told"),
     [
         (["b"], b"the rest did not come; the run has ended"),
-        ([], b"following stops here, since worker a, which had the run, is away"),
+        ([], b"following stops at byte 2560, since worker a, which had the run, is away"),
     ],
 )
 def test_the_loss_of_the_worker_is_told(scene: Scene, others: list[str], told: bytes) -> None:

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from dcron_worker.crontab import marker
 from tests.integration.test_standalone import Server
 
 ROOT = Path(__file__).parents[2]
@@ -85,6 +86,13 @@ def test_the_section_is_about_the_mode_that_is_started_before_it() -> None:
     assert f".venv/bin/dcron standalone --state {STATE} --listen {ADDRESS}" in readme
     assert any(f"--url http://{ADDRESS}" in line.command for line in lines())
     assert all(line.command.split()[0] in ("dcron", "export") for line in lines())
+
+
+def test_the_lines_in_a_users_crontab_are_named_before_they_are_there() -> None:
+    readme = (ROOT / "README.md").read_text().partition(SECTION)[0]
+    mark = "# dcron-"
+    assert marker("/home/you/dcron/fire").startswith(mark)
+    assert f"`{mark}`" in readme and "`--crontab none`" in readme
 
 
 def test_the_first_failed_job_is_found_read_and_fixed(shell: Typed) -> None:

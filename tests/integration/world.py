@@ -289,14 +289,14 @@ def new_ids(time: Time) -> Callable[[], str]:
 class World:
     """A manager, workers, and the time they live in."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, ensemble: LocalEnsemble | None = None) -> None:
         self._folder = folder
         self.time = Time()
         self.file = folder / "record.db"
         self.database = Database.sqlite(self.file)
         migrations.migrate(self.database)
         self.store = Store(folder / "objects")
-        self.ensemble = LocalEnsemble()
+        self.ensemble = ensemble or LocalEnsemble()
         self.app: LocalCoordinator = self.ensemble.session()
         self.app.start(1)
         self.ring = Ring.generate()

@@ -5,7 +5,7 @@ import json
 from typing import Any
 
 from dcron_common import paths
-from dcron_common.db import runs
+from dcron_common.db import audit, runs
 from dcron_common.db.models import Job
 from dcron_common.paths import Slot
 from dcron_common.protocol import Claim, Fence, Task
@@ -67,3 +67,10 @@ def tasks(api: Api, worker: str = "node1") -> dict[str, Task]:
 
 def requests(api: Api, worker: str = "node1") -> list[str]:
     return api.coordinator.children(paths.kills(worker))
+
+
+def audited(api: Api, job_id: int = 1) -> list[tuple[str, str, Any]]:
+    """Who asked for which runs and ends, oldest first: user, action, and what was kept of it."""
+    rows = audit.page(api.services.database, 100, {"object_id": str(job_id)})
+    asked = [one for one in reversed(rows) if one.action in ("run", "kill")]
+    return [(one.user, one.action, one.after) for one in asked]

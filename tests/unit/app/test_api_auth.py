@@ -1,5 +1,7 @@
 import pytest
+from bottle import HTTPResponse
 
+from dcron_app.api.routes import Access, Route, public
 from dcron_common.db import tokens, users
 from tests.unit.app.api_client import COMMAND, NOW, Api
 
@@ -19,6 +21,10 @@ ROUTES = [
     ("GET", "/health/live%0A"),
     ("GET", "/health/live%FF"),
     ("GET", "/jobs/1%0A"),
+    ("POST", "/health/live"),
+    ("DELETE", "/login"),
+    ("GET", "/login"),
+    ("PUT", "/static/api.html"),
 ]
 
 
@@ -29,6 +35,21 @@ def test_nothing_is_answered_without_a_good_token(api: Api, method, path, user) 
     assert answer.status == 401
     assert answer.headers["WWW-Authenticate"] == 'Bearer realm="dcron"'
     assert answer.headers["Content-Type"] == "application/problem+json"
+
+
+def test_a_path_is_open_by_the_method_that_is_public_only(api: Api) -> None:
+    def handler() -> HTTPResponse:
+        return HTTPResponse()
+
+    made = [
+        Route(method, "/sessions/{user}", handler, access, "", {200: None})
+        for method, access in (("POST", Access.PUBLIC), ("DELETE", Access.ADMIN))
+    ]
+    open_to_all = public(made)
+    assert open_to_all.fullmatch("POST /sessions/ann")
+    assert not open_to_all.fullmatch("DELETE /sessions/ann")
+    assert not open_to_all.fullmatch("HEAD /sessions/ann")
+    assert api.call("HEAD", "/health/live", user=None).status == 200
 
 
 def test_a_missing_token_comes_before_a_bad_body(api: Api) -> None:

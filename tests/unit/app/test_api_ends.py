@@ -3,8 +3,6 @@
 import pytest
 
 from dcron_common import paths
-from dcron_common.db import audit
-from dcron_common.errors import DatabaseUnavailable
 from dcron_common.paths import Slot
 from dcron_common.protocol import Attempt, Kill, Result
 from dcron_common.run import RunState, Trigger, cron_key
@@ -128,17 +126,3 @@ def test_one_run_can_be_read(api: Api) -> None:
     assert (shown["id"], shown["state"]) == (RUN, "running")
     assert shown == api.get("/jobs/1/runs").json[0]
     assert api.get(f"/jobs/2/runs/{RUN}").status == 404
-
-
-def test_nothing_is_ended_that_could_not_be_audited(api: Api, monkeypatch) -> None:
-    api.post("/jobs", COMMAND)
-    fence(api)
-    claim(api)
-    row(api)
-
-    def away(*_: object) -> None:
-        raise DatabaseUnavailable("no database served in time")
-
-    monkeypatch.setattr(audit, "note", away)
-    assert kill(api).status == 503
-    assert requests(api) == []

@@ -228,7 +228,33 @@ def test_with_the_database_away_it_ends_and_says_so(
     reader.write(0, b"so far")
     reader.steps = [lambda: monkeypatch.setattr(following.chunks, "chunks_from", away)]
     read = reader.read()
-    assert read.startswith(b"so far\n[dcron: following stops here, since the database")
+    assert read.startswith(b"so far\n[dcron: following stops at byte 6, since the database")
+
+
+def test_a_reader_goes_on_at_the_byte_where_it_was_stopped(reader: Reader) -> None:
+    reader.write(0, b"abcdef")
+    assert reader.read().endswith(
+        b"abcdef\n[dcron: following stops at byte 6, since nothing came for 300 s]\n"
+    )
+    reader.write(6, b"ghi")
+    reader.write(9, b"", Mark.END)
+    for position, rest in (("0", b"abcdefghi"), ("6", b"ghi"), ("8", b"i"), ("9", b"")):
+        answer = reader.api.get(f"{PATH}&from={position}")
+        assert (answer.status, answer.body) == (200, rest)
+
+
+def test_a_reader_goes_on_though_the_run_has_ended_meanwhile(reader: Reader) -> None:
+    reader.write(0, b"abcdef")
+    reader.end(tail="abcdefghi")
+    reader.api.coordinator.delete(paths.registration("node1"))  # nobody is there to be asked
+    answer = reader.api.get(f"{PATH}&from=6")
+    assert (answer.headers["Dcron-Output"], answer.body) == ("followed", b"ghi")
+
+
+@pytest.mark.parametrize("query", ["from=6", "follow=false&from=6", "follow=true&from=-1"])
+def test_a_byte_to_begin_at_is_for_what_is_followed(reader: Reader, query: str) -> None:
+    answer = reader.api.get(f"{PATH.partition('?')[0]}?{query}")
+    assert (answer.status, answer.fields) == (422, ["from"])
 
 
 def test_with_the_coordination_away_it_ends_when_the_wish_has_passed(reader: Reader) -> None:

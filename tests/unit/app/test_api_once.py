@@ -272,7 +272,7 @@ def test_a_run_that_may_or_may_not_come_keeps_its_key(api: Api, monkeypatch) -> 
         raise ConnectionLost("made up")
 
     with monkeypatch.context() as ill:
-        ill.setattr(asking, "committed", lost)
+        ill.setattr(asking, "asked_for", lost)
         answer = post(api, "/jobs/1/runs")
     assert answer.status == 503
     assert "may or may not" in answer.json["detail"]

@@ -1,6 +1,5 @@
 """POST /jobs/{id}/runs: what it answers, and what it leaves with the coordinator."""
 
-import json
 from typing import Any
 
 import pytest
@@ -8,14 +7,21 @@ import pytest
 from dcron_app.api.asking import MAX_WAITING
 from dcron_common import paths
 from dcron_common.db import runs
-from dcron_common.db.models import Audit
 from dcron_common.errors import ConnectionLost
 from dcron_common.ids import ulid
 from dcron_common.paths import Slot
 from dcron_common.protocol import Fence
 from dcron_common.run import RunRecord, RunState, Trigger, manual_key
 from tests.unit.app.api_client import COMMAND, NOW, Api, open_api
-from tests.unit.app.asked import A_SCRIPT, RUN, claim, fence, kill, lay_places, row, run_now, tasks
+from tests.unit.app.asked import (
+    A_SCRIPT,
+    fence,
+    kill,
+    lay_places,
+    row,
+    run_now,
+    tasks,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -238,21 +244,6 @@ def test_who_may_not_run_as_the_jobs_user_asks_for_no_run_of_it(api: Api) -> Non
     fence(api)
     answer = run_now(api, user="operator")
     assert (answer.status, answer.fields, tasks(api)) == (403, ["run_as"], {})
-
-
-def test_what_was_asked_for_is_audited(api: Api) -> None:
-    api.post("/jobs", {**A_SCRIPT, "owner": "operator"})
-    fence(api)
-    run_now(api, {"arguments": ["--full"]}, user="operator")
-    claim(api)
-    row(api)
-    kill(api, user="operator")
-    found = api.services.database.read(lambda: list(Audit.select().order_by(Audit.id)))
-    asked = [(one.user, one.action, json.loads(one.after)) for one in found[-2:]]
-    assert asked == [
-        ("operator", "run", {"revision": 1, "arguments": ["--full"]}),
-        ("operator", "kill", {"run_id": RUN}),
-    ]
 
 
 def test_the_embedded_mode_runs_its_jobs_by_hand_too(tmp_path) -> None:

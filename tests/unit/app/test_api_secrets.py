@@ -80,7 +80,7 @@ def test_the_value_is_encrypted_at_rest_and_no_part_of_the_audit(api: Api) -> No
     second = first.replace("1}", "2}")
     assert said == [
         ("operator", "create", "DB_PASSWORD", None, first),
-        ("operator", "update", "DB_PASSWORD", first, second),
+        ("operator", "update", "DB_PASSWORD", '{"revision": 1}', '{"revision": 2}'),
         ("admin", "delete", "DB_PASSWORD", second, None),
         ("operator", "create", "DB_PASSWORD", None, first),
     ]

@@ -128,6 +128,37 @@ def test_a_profile_that_is_named_beats_the_environment(tmp_path: Path) -> None:
     assert sent == ["Bearer of-the-environment", f"Bearer {TOKEN}", f"Bearer {TOKEN}"]
 
 
+def test_a_profile_of_another_cluster_is_not_replaced_before_its_token_is_over(
+    tmp_path: Path,
+) -> None:
+    terminal = at(tmp_path, {"POST /login": LOGIN, "GET /me": ME, "POST /logout": {}})
+    script = terminal.adapter
+    assert isinstance(script, Script)
+    other = "https://other.example"
+    terminal("login", "--url", URL, "--name", "ann", typed="word\n")
+    for named in ((), ("--profile", "default")):
+        told = terminal("login", "--url", other, "--name", "ann", *named, typed="word\n")
+        assert told.exit_code == 2
+        assert f"dcron login --profile NAME --url {other}" in told.stderr
+        assert "dcron logout --profile default" in told.stderr
+    assert len(script.sent("POST", "/login")) == 1  # no password was sent anywhere
+    kept = profiles.load(tmp_path / "dcron")
+    assert (kept.known["default"].url, kept.known["default"].token) == (URL, TOKEN)
+
+    beside = terminal("login", "--profile", "b", "--url", other, "--name", "ann", typed="word\n")
+    assert beside.exit_code == 0
+    assert terminal("logout", "--profile", "default").exit_code == 0
+    told = terminal("login", "--profile", "default", "--url", other, "--name", "ann", typed="w\n")
+    assert told.exit_code == 0
+    assert profiles.load(tmp_path / "dcron").known["default"].url == other
+
+
+def test_another_login_at_the_same_address_takes_the_place_of_the_first(tmp_path: Path) -> None:
+    terminal = at(tmp_path, {"POST /login": LOGIN, "GET /me": ME})
+    for _ in range(2):
+        assert terminal("login", "--url", URL, "--name", "ann", typed="word\n").exit_code == 0
+
+
 def test_me_is_shown_to_people_and_programs(
     answering: Callable[[dict[str, Any]], Terminal],
 ) -> None:

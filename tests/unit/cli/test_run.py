@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
+from dcron_cli import following
 from tests.unit.cli.cluster import RUN, Asked, Reply, Script, Terminal, job, problem, run
 
 Answering = Callable[[dict[str, Any]], Terminal]
@@ -129,6 +130,66 @@ def test_an_output_is_followed_and_a_cut_one_is_told(answering: Answering) -> No
     assert told.stdout == "the end\n"
     assert "only the end" in told.stderr
     assert script(terminal).asked[-1].query == {"follow": ["true"]}
+
+
+def stops(position: int) -> bytes:
+    return b"\n[dcron: following stops at byte %d, since nothing came for 600 s]\n" % position
+
+
+def test_a_run_is_followed_until_it_ends_however_long_it_is_silent(answering: Answering) -> None:
+    pieces = [b"one\n" + stops(4), stops(4), b"two\n" + stops(8), b"three\n"]
+    terminal = answering(
+        {
+            "GET /jobs/1": job(),
+            f"GET /jobs/1/runs/{RUN}": run("running"),
+            OUTPUT: [Reply(one, headers={"Dcron-Output": "followed"}) for one in pieces],
+        }
+    )
+    told = terminal("run", "logs", "1", RUN, "-f")
+    assert (told.exit_code, told.stdout) == (0, "one\ntwo\nthree\n")
+    asked = [one.query for one in script(terminal).sent("GET", OUTPUT.partition(" ")[2])]
+    begins = [one.pop("from", None) for one in asked]
+    assert begins == [None, ["4"], ["4"], ["8"]]
+    assert asked == [{"follow": ["true"]}] * 4
+
+
+def test_what_cannot_be_followed_to_its_end_is_no_success(answering: Answering) -> None:
+    away = problem(503, "worker node1, which has the run, is away")
+    terminal = answering(
+        {
+            "GET /jobs/1": job(),
+            f"GET /jobs/1/runs/{RUN}": run("running"),
+            OUTPUT: [Reply(b"one\n" + stops(4)), away],
+        }
+    )
+    told = terminal("run", "logs", "1", RUN, "-f")
+    assert (told.exit_code, told.stdout) == (5, "one\n")
+    assert "node1, which has the run, is away" in told.stderr
+
+
+def test_a_job_that_writes_what_the_cluster_says_holds_nobody(answering: Answering) -> None:
+    forged = Reply(b"one\n" + stops(0))
+    answers = {"GET /jobs/1": job(), f"GET /jobs/1/runs/{RUN}": run(), OUTPUT: forged}
+    terminal = answering(answers)
+    told = terminal("run", "logs", "1", RUN, "-f")
+    assert told.exit_code == 0
+    assert told.stdout == "one\none\n" + stops(0).decode()
+    assert len(script(terminal).sent("GET", OUTPUT.partition(" ")[2])) == 2
+
+
+def test_the_last_word_is_known_however_it_is_cut() -> None:
+    said = b"one\n[dcro" + b"n: two]\nthree\n"
+    whole = said + stops(8)
+    for size in range(1, len(whole) + 1):
+        pieces = [whole[at : at + size] for at in range(0, len(whole), size)]
+        last: list[bytes] = []
+
+        def read(pieces: list[bytes] = pieces, last: list[bytes] = last) -> Iterator[bytes]:
+            last.append((yield from following._until_it_stops(pieces)))
+
+        shown = b"".join(read())
+        assert following._STOPS.search(last[0]), size
+        assert shown.rstrip(b"\n") == said.rstrip(b"\n"), size
 
 
 def test_the_one_run_that_goes_on_is_ended_when_that_is_confirmed(answering: Answering) -> None:

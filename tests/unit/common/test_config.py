@@ -250,7 +250,7 @@ def test_run_as_names_os_users(tmp_path: Path) -> None:
 
 
 def test_without_a_section_retention_is_by_its_defaults(tmp_path: Path) -> None:
-    assert app(tmp_path, APP).retention == RetentionConfig(90, 1000, 90)
+    assert app(tmp_path, APP).retention == RetentionConfig(90, 10_000, 90)
 
 
 def test_retention_is_read_and_each_part_is_turned_off_by_a_word_or_zero(tmp_path: Path) -> None:
