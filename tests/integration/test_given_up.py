@@ -1,6 +1,9 @@
-"""P7: a worker's place of a job on all is given up with all that was due there told."""
+"""P7: a worker's place of a job on all is given up with all that was due there told; until then the
+ledger says who owes it."""
 
 from __future__ import annotations
+
+from datetime import datetime
 
 import pytest
 
@@ -133,3 +136,47 @@ def test_p7_a_worker_that_told_all_is_drained_without_a_word(world: World, api: 
     drain(world, "b")
     world.go(600)
     assert ran(world, job, "b") == {1: True}
+
+
+def owing(api: Api, world: World, job: int) -> list[tuple[int, str | None]]:
+    """What the job's ledger calls unaccounted, and of whom."""
+    found = api.get(f"/jobs/{job}/ledger?from={START}&to={int(world.time.now)}").json
+    seconds = [datetime.fromisoformat(one["scheduled_at"]).timestamp() for one in found]
+    late = zip(seconds, found, strict=True)
+    return [
+        ((int(at) - START) // 60, one["worker"])
+        for at, one in late
+        if one["outcome"] == "unaccounted"
+    ]
+
+
+def test_p8_the_ledger_names_the_worker_that_owes_a_minute_which_others_have_told(
+    world: World, api: Api
+) -> None:
+    world.add("a")
+    world.add("b")
+    job = made(api, {**ON_ALL, "starting_deadline_seconds": 1})
+    world.go(62)
+    world.finish()
+    world.lose("b")
+    for _ in range(6):
+        world.go(60)
+        world.finish()
+    assert owing(api, world, job) == [(2, "b"), (3, "b"), (4, "b"), (5, "b")]
+    drain(world, "b")
+    world.go(20)
+    assert owing(api, world, job) == []
+
+
+def test_p8_while_zookeeper_is_away_the_ledger_goes_by_the_record(world: World, api: Api) -> None:
+    world.add("a")
+    world.add("b")
+    job = made(api, {**ON_ALL, "starting_deadline_seconds": 1})
+    world.turn()
+    world.lose("b")
+    for _ in range(6):
+        world.go(60)
+        world.finish()
+    assert owing(api, world, job)
+    world.ensemble.disconnect(api.coordinator)
+    assert owing(api, world, job) == []
