@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Iterator
 from itertools import chain
-from typing import Annotated
 
 from bottle import HTTPResponse, request
 from pydantic import ConfigDict, Field
@@ -39,7 +38,7 @@ class OutputQuery(Query):
 
     model_config = ConfigDict(populate_by_name=True)
     follow: Flag = Field(False, description="as it is written, until the run ends")
-    position: Annotated[Whole, Field(ge=0, le=2**63 - 1)] = Field(
+    position: Whole = Field(
         0, alias="from", description="the first byte that is wanted; only with `follow=true`"
     )
 

@@ -37,8 +37,8 @@ def _instant(text: Any) -> Any:
 
 
 # Reads a whole number that is not negative. Bounds stand before it, or the description would not
-# have them: `Annotated[int, Field(ge=1, le=10), WHOLE]`.
-WHOLE = BeforeValidator(_whole)
+# have them: `Annotated[int, Field(ge=1, le=10), AS_WHOLE]`.
+AS_WHOLE = BeforeValidator(_whole)
 Flag = Annotated[bool, BeforeValidator(_flag)]
 # Epoch seconds within; ISO 8601 with an offset is taken too.
 Instant = Annotated[
@@ -53,9 +53,9 @@ Instant = Annotated[
         }
     ),
 ]
-Limit = Annotated[int, Field(ge=1, le=MAX_PAGE), WHOLE]
-# The number of a row, such as a job's id.
-Row = Annotated[int, Field(ge=0, le=2**63 - 1), WHOLE]
+Limit = Annotated[int, Field(ge=1, le=MAX_PAGE), AS_WHOLE]
+# What a BIGINT of the database holds, such as a job's id.
+Whole = Annotated[int, Field(ge=0, le=2**63 - 1), AS_WHOLE]
 
 
 class Query(BaseModel):

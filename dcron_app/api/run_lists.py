@@ -16,7 +16,7 @@ from pydantic import Field
 from dcron_app.api import cursors
 from dcron_app.api.errors import invalid
 from dcron_app.api.found import job_row
-from dcron_app.api.queries import Instant, Limit, Query, Row, read_query
+from dcron_app.api.queries import Instant, Limit, Query, Whole, read_query
 from dcron_app.api.reply import reply
 from dcron_app.api.routes import PARAMETERS, Access, Route
 from dcron_app.api.serialize import run_json
@@ -61,7 +61,7 @@ class JobRunsQuery(Query):
 class RunsQuery(JobRunsQuery):
     """Which runs of all jobs."""
 
-    job: Row | None = Field(None, description="a job's id")
+    job: Whole | None = Field(None, description="a job's id")
 
 
 class RunLists:

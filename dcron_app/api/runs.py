@@ -11,7 +11,7 @@ from typing import Any
 from bottle import HTTPResponse, request
 from pydantic import ConfigDict, Field
 
-from dcron_app.api import asking, auth, ending
+from dcron_app.api import asking, auth, ending, places
 from dcron_app.api.body import Bodies
 from dcron_app.api.deed import Deed
 from dcron_app.api.errors import invalid
@@ -143,14 +143,18 @@ class Runs:
         if not 0 <= until - after <= _MAX_SPAN:
             raise invalid(("from", f"must be before `to`, by at most {_MAX_SPAN // 86400} days"))
         row, database = job_row(self._services, job_id), self._services.database
+        spec = jobs.spec_of(row)
+        on_all = spec.placement.on == "all"
+        standing = places.on_all(self._services.coordinator, row) if on_all else {}
         found = ledger(
             histories.spans_of(database, row.id),
             run_reads.runs_between(database, row.id, after, until),
             after,
             min(until, int(now)),
             now,
-            jobs.spec_of(row).starting_deadline_seconds,
+            spec.starting_deadline_seconds,
             old_runs.horizon_of(database, row.id),
+            standing,
         )
         return HTTPResponse(array(iter([[encoded(entry_json(one)) for one in found]])), 200, JSON)
 

@@ -8,7 +8,7 @@ from bottle import HTTPResponse
 from pydantic import Field
 
 from dcron_app.api.errors import invalid
-from dcron_app.api.queries import WHOLE, Instant, Query, read_query
+from dcron_app.api.queries import AS_WHOLE, Instant, Query, read_query
 from dcron_app.api.reply import reply
 from dcron_app.api.routes import Access, Route
 from dcron_app.api.services import Services
@@ -26,7 +26,7 @@ class ScheduleQuery(Query):
     )
     timezone: str | None = Field(None, description="an IANA name; default: the cluster's")
     after: Instant | None = None
-    count: Annotated[int, Field(ge=1, le=1000), WHOLE] = 10
+    count: Annotated[int, Field(ge=1, le=1000), AS_WHOLE] = 10
 
 
 class ScheduleResource:

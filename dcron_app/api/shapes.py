@@ -157,7 +157,8 @@ class AskedShape(Shape):
 
 class EntryShape(Shape):
     """A due minute, and what became of it: its newest attempt's state, `pending`,
-    `unaccounted`, or `expired` where retention has removed its row."""
+    `unaccounted`, or `expired` where retention has removed its row. Of a job on all workers there
+    is one for each that had its place."""
 
     scheduled_at: Instant
     outcome: str

@@ -97,15 +97,13 @@ class Accounting:
     def _close(self, slot: Slot, known: Known, overdue: Overdue) -> None:
         newest = overdue.minutes[-1]
         fence = replace(known.fence, mark=newest)
-        path = paths.claim(NOBODY, slot, cron_key(newest))
-        self._coordinator.ensure(paths.runs(NOBODY))
-        self._coordinator.ensure(paths.tasks(NOBODY))
+        prepare(self._coordinator)
         try:
             self._coordinator.commit(
                 [
                     self._proof,
                     Set(paths.fence(slot), fence.encode(), known.version),
-                    Create(path, self._claim(known, overdue).encode()),
+                    close_for_nobody(slot, known.fence, overdue, self._new_id, self._now),
                 ]
             )
         except ConnectionLost:
@@ -117,22 +115,33 @@ class Accounting:
             log.warning("job=%s %d minutes are %s: %s", slot, count, state, overdue.reason)
         refresh(self._coordinator, self._view, slot)
 
-    def _claim(self, known: Known, overdue: Overdue) -> Claim:
-        """Of the newest minute, closed already; it closes the older ones with it."""
-        older = list(overdue.minutes[:-1])
-        return Claim(
-            run_id=self._new_id(),
-            nonce=self._new_id(),
-            worker="",
-            epoch=known.fence.epoch,
-            revision=known.fence.revision,
-            attempt=1,
-            trigger=Trigger.CRON,
-            claimed_at=self._now,
-            passed_over=older,
-            passed_reason=overdue.reason if older else None,
-            result=Result(overdue.state, None, self._now, reason=overdue.reason),
-        )
+
+def prepare(coordinator: Coordinator) -> None:
+    """Make the places of the claims that close minutes for nobody. ConnectionLost."""
+    coordinator.ensure(paths.runs(NOBODY))
+    coordinator.ensure(paths.tasks(NOBODY))
+
+
+def close_for_nobody(
+    slot: Slot, fence: Fence, overdue: Overdue, new_id: Callable[[], str], now: float
+) -> Create:
+    """A claim of the newest minute, closed already; it closes the older ones with it. It belongs to
+    the transaction that moves the mark of `fence` to that minute."""
+    *older, newest = overdue.minutes
+    claim = Claim(
+        run_id=new_id(),
+        nonce=new_id(),
+        worker="",
+        epoch=fence.epoch,
+        revision=fence.revision,
+        attempt=1,
+        trigger=Trigger.CRON,
+        claimed_at=now,
+        passed_over=older,
+        passed_reason=overdue.reason if older else None,
+        result=Result(overdue.state, None, now, reason=overdue.reason),
+    )
+    return Create(paths.claim(NOBODY, slot, cron_key(newest)), claim.encode())
 
 
 def is_accounted(view: View, slot: Slot, known: Known, now: float) -> bool:
@@ -166,8 +175,8 @@ def find_overdue(view: View, slot: Slot, known: Known, job: Wanted, now: float) 
         reason = f"{_what_happened(fence, job)} before this minute could start"
         return Overdue(minutes, RunState.SKIPPED, reason) if minutes else None
     if job.over or (slot.node and (fence.holder is None or slot.node not in view.workers)):
-        # Of a job on all: a worker that is drained or not meant has nothing to do, and one that
-        # is away closes what it missed when it is back. Where all are so, see `nowhere`.
+        # Of a job on all: a worker that is drained or not meant has told all (`leaving`), and one
+        # that is away closes what it missed when it is back. Where all are so, see `nowhere`.
         return None
     minutes = _overdue(job, fence.mark, now)
     if not minutes:
@@ -204,12 +213,16 @@ def _what_happened(fence: Fence, job: Wanted) -> str:
 
 
 def _overdue(job: Wanted, mark: int, now: float) -> list[int]:
+    return find_open(job, mark, int(now) - job.spec.starting_deadline_seconds - SETTLING, MOST)
+
+
+def find_open(job: Wanted, mark: int, until: int, most: int) -> list[int]:
+    """The oldest `most` due minutes in (mark, until], by whatever revision. ScheduleError."""
     spec = job.spec
-    until = int(now) - spec.starting_deadline_seconds - SETTLING
     if until <= mark:
         return []
-    minutes = history.due(spec.earlier, mark, until, MOST)
+    minutes = history.due(job.waiting, mark, until, most)
     since = max(mark, spec.effective_from - 60)
-    if since < until:
-        minutes += parse(spec.schedule, spec.timezone).due(since, until, MOST)
-    return minutes[:MOST]
+    if since < until and not spec.paused:
+        minutes += parse(spec.schedule, spec.timezone).due(since, until, most)
+    return minutes[:most]

@@ -9,7 +9,7 @@ that finds the claim and goes on (P4, P6, P12, P14).
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -56,7 +56,7 @@ class Closing:
         self._now = now
         self.trouble: DatabaseUnavailable | None = None
 
-    def close(self, names: Sequence[Name], lost: Sequence[str]) -> None:
+    def close(self, names: Sequence[Name], lost: Collection[str]) -> None:
         """Look at claims of workers that are `lost`, and of others whose slot has moved on."""
         nodes = self._coordinator.get_many([_path(name) for name in names])
         for name, node in zip(names, nodes, strict=True):

@@ -23,13 +23,14 @@ from dcron_app.manager.isolated import Isolated
 from dcron_app.manager.leftovers import clear_requests, forget_removed, free
 from dcron_app.manager.nowhere import Nowhere
 from dcron_app.manager.placing import Placing
+from dcron_app.manager.presence import Presence, lost_workers, note_absent
 from dcron_app.manager.retention import Retention
 from dcron_app.manager.sealing import Sealing
 from dcron_app.manager.settling import settle
 from dcron_app.manager.view import View
 from dcron_common import paths, timing
 from dcron_common.clock import Clock
-from dcron_common.coordinator.contract import Check, Coordinator, Delete, shared_with
+from dcron_common.coordinator.contract import Check, Coordinator, Delete
 from dcron_common.db import run_reads, runs, workers
 from dcron_common.db.connection import Database
 from dcron_common.errors import DatabaseUnavailable
@@ -62,7 +63,7 @@ class Leader:
         self._compare_at = 0.0
         self._scan_at = 0.0
         self._seen_at = 0.0
-        self._admitted: set[str] = set()
+        self._presence = Presence(coordinator, clock)
         self._nowhere = Nowhere(database)
         self._followed = Followed(coordinator, database)
         self._isolated = Isolated(database, self._write)
@@ -86,14 +87,14 @@ class Leader:
             # Others may have led in between, even where this manager never saw it.
             self._proof = self._election.proof
             self._view = None
-            self._admitted.clear()
+            self._presence.forget()
             self._records = False
             self._nowhere = Nowhere(self._database)
             self._sealing.forget()
         self._trouble = None
         now = self._clock.boot()
         view = self._compared(now)
-        seen = self._see_workers(view)
+        seen = self._presence.see(view)
         self._place(view)
         if now >= self._scan_at:
             self._scan_at = now + timing.SCAN
@@ -164,38 +165,12 @@ class Leader:
         wall = self._clock.wall()
         restored.look(self._coordinator, self._database, view, self._election.proof, wall)
 
-    def _see_workers(self, view: View) -> float:
-        """Read who is there; when that was, in boot seconds: later than what it says (P4)."""
-        before = view.workers
-        view.workers = views.read_workers(self._coordinator)
-        seen = self._clock.boot()
-        for name in view.workers:
-            view.absent_since.pop(name, None)
-        for name in view.workers.keys() - self._admitted:
-            self._admit(name)
-        for name in before.keys() - view.workers.keys():
-            self._admitted.discard(name)  # it may be forgotten meanwhile, with its places
-            log.warning("worker=%s is gone: its jobs move", name)
-            view.absent_since.setdefault(name, seen)
-        return seen
-
     def _record_workers(self, view: View, now: float) -> None:
         if now >= self._seen_at:
             self._seen_at = now + SEEN
             workers.save_seen(self._database, view.workers, self._clock.wall())
             self._records = True
             view.said = workers.settings(self._database)
-
-    def _admit(self, name: str) -> None:
-        """Give a worker its places: what is below them is its own and nobody else's. That of its
-        assignments comes last: a worker takes it for the sign that all are there."""
-        self._coordinator.ensure(paths.tasks(name), shared_with(name, "rd"))
-        self._coordinator.ensure(paths.kills(name), shared_with(name, "rd"))
-        self._coordinator.ensure(paths.follows(name), shared_with(name, "rd"))
-        self._coordinator.ensure(paths.runs(name), shared_with(name, "rcd"))
-        self._coordinator.ensure(paths.assignments(name), shared_with(name, "r"))
-        self._admitted.add(name)
-        log.info("worker=%s is online", name)
 
     def _read_inbox(self, view: View) -> None:
         """Read the jobs that are spoken of; only then the notices go."""
@@ -238,7 +213,8 @@ class Leader:
         """`seen`: when the view's workers were read, in boot seconds."""
         suspects = {s: known for s, known in view.fences.items() if known.fence.active is not None}
         names = self._read_names(view)
-        lost = self._lost_workers(view, names, seen)
+        note_absent(view, names, seen)
+        lost = lost_workers(view, seen)
         closing = Closing(
             self._coordinator, view, self._election.proof, self._write, self._clock.wall()
         )
@@ -297,19 +273,6 @@ class Leader:
         view.tasks = views.read_names(self._coordinator, names, [paths.tasks(n) for n in names])
         view.claims = views.read_names(self._coordinator, names, [paths.runs(n) for n in names])
         return names
-
-    @staticmethod
-    def _lost_workers(view: View, names: Sequence[str], seen: float) -> list[str]:
-        """Workers that have been absent for so long that nothing of theirs still runs (P4).
-
-        `seen`: as `_scan`. Notes since when others are absent.
-        """
-        wait = timing.LEASE + timing.KILL
-        return [
-            name
-            for name in names
-            if name not in view.workers and seen - view.absent_since.setdefault(name, seen) >= wait
-        ]
 
     def _write(self, rows: Sequence[RunRecord]) -> None:
         if rows:

@@ -3,19 +3,21 @@
 A look costs time for every job, so it is taken only when jobs were read anew, hosts came, went or
 changed, or an earlier look left something undone: never just because a second has passed.
 
-A place that was closed opens again when all is told that was due before it was closed (P7).
+A place that was closed opens again when all is told that was due before it was closed (P7); a
+worker's place of a job on all is given up when all is told that was due there (`leaving`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
-from dcron_app.manager import assigner, opening, placement
-from dcron_app.manager.accounting import is_accounted
+from dcron_app.manager import assigner, leaving, opening, placement
+from dcron_app.manager.accounting import is_accounted, prepare
 from dcron_app.manager.election import Election
 from dcron_app.manager.view import View, Wanted
 from dcron_common.clock import Clock
 from dcron_common.coordinator.contract import Coordinator
+from dcron_common.ids import ulid
 from dcron_common.job import Concurrency
 from dcron_common.paths import Slot
 from dcron_common.protocol import REMOVED
@@ -71,18 +73,35 @@ class Placing:
         ]
         opening_ = {slot for slot in slots if _opens(view, slot, living, placed)}
         first = opening.begins(view, opening_, placed, self._told, now)
-        changes: list[assigner.Change] = []
+        left = {s for s in slots if leaving.leaves(view, s, living.get(s.job_id), placed.get(s))}
+        changes = self._given_up(view, living, left)
+        kept = len(left) - sum(change.fence.holder is None for change in changes)
         for slot in slots:
-            job, holder = living.get(slot.job_id), placed.get(slot)
-            change = assigner.change_for(view, slot, job, holder, first.get(slot, 0))
-            if change is not None:
-                changes.append(change)
+            if slot not in left:
+                job, holder = living.get(slot.job_id), placed.get(slot)
+                change = assigner.change_for(view, slot, job, holder, first.get(slot, 0))
+                changes += [] if change is None else [change]
         done = self._write(view, changes)
         # What failed was read again; where old places were closed the new ones may open.
         self._due = done < len(changes) or bool(changing and done)
         # Accounting has to come first.
-        waits = bool(changing or waiting) or _are_open_beyond(view, living)
+        waits = bool(changing or waiting or kept) or _are_open_beyond(view, living)
         self._misplaced = waits or _misplaced(wishes, hosts, placed)
+
+    def _given_up(
+        self, view: View, living: Mapping[int, Wanted], left: Collection[Slot]
+    ) -> list[assigner.Change]:
+        """What gives these places up, as far as that can be done yet."""
+        if not left:
+            return []
+        prepare(self._coordinator)
+        # What is due is told once, and now or never: so by the time that all go by.
+        now = self._clock.wall() - (self._election.clock_offset(self._clock.wall) or 0.0)
+        found = [
+            leaving.change_for(view, slot, living[slot.job_id], now, lambda: ulid(now))
+            for slot in sorted(left)
+        ]
+        return [change for change in found if change is not None]
 
     def _write(self, view: View, changes: Sequence[assigner.Change]) -> int:
         """Commit changes in batches; how many were done."""

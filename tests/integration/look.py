@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dcron_app.api import places
 from dcron_app.api.announce import write_fences
 from dcron_common import paths
 from dcron_common.db import histories, jobs, run_reads
@@ -33,10 +34,17 @@ def remove(world: World, job: int) -> None:
 
 
 def unaccounted(world: World, job_id: int, deadline: int = 600) -> list[int]:
-    """Due minutes of a job, counted from START, that have no row, and should have one by now."""
+    """Due minutes of a job, counted from START, that lack a row, and should have it by now. Of a
+    job on all: of each worker that had its place, and, if it has it still, is there."""
+    row = jobs.get_job(world.database, job_id)
+    assert row is not None
+    online = world.app.children(paths.WORKERS)
+    there = [name for name in online if world.app.exists(paths.registration(name))]
+    found = places.on_all(world.app, row)
     spans = histories.histories(world.database, [job_id])[job_id]
     rows = run_reads.runs_of(world.database, job_id, 5000)
     now = world.time.now
-    entries = ledger(spans, rows, START, int(now), now, deadline)
-    late = [one.scheduled_at for one in entries if one.outcome is Standing.UNACCOUNTED]
-    return [(minute - START) // 60 for minute in late]
+    owing = {name: place for name, place in found.items() if name in there}
+    entries = ledger(spans, rows, START, int(now), now, deadline, places=owing)
+    late = {one.scheduled_at for one in entries if one.outcome is Standing.UNACCOUNTED}
+    return [(minute - START) // 60 for minute in sorted(late)]

@@ -3,6 +3,8 @@ whatever changed since, and whoever leads by now."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 
 from dcron_common import paths
@@ -10,8 +12,25 @@ from dcron_common.db.models import JobRevision
 from dcron_common.run import RunState
 from tests.integration.asking import JOB, fences, made, patch
 from tests.integration.look import unaccounted
+from tests.integration.witness import Witness
 from tests.integration.world import START, World
 from tests.unit.app.api_client import Api
+
+
+@pytest.fixture(autouse=True)
+def witness(world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """In the end each worker that had a place of a job on all, and has it no more, has told all of
+    it."""
+    witness, turn = Witness(world), world.turn
+
+    def watched() -> None:
+        turn()
+        witness.look()
+
+    monkeypatch.setattr(world, "turn", watched)
+    yield
+    assert witness.untold() == []
+
 
 TAPE = {"on": "all", "labels": {"disk": "tape"}}
 SHORT = {**JOB, "starting_deadline_seconds": 60}

@@ -1,19 +1,23 @@
 """The protocol's machine with edits, pauses, runs that are asked for and ends that are asked for.
 
 Beside what `test_protocol_machine.py` checks: no revision starts after a later one was answered,
-and nothing that was to end is followed by another attempt.
+nothing that was to end is followed by another attempt, and of a job on all each worker that had its
+place has a row for each due minute.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import invariant, rule
 
 from dcron_app.api import announce, asking, ending
 from dcron_app.api.errors import Problem
+from dcron_app.manager import leaving
 from dcron_common import paths
 from dcron_common.coordinator.contract import Coordinator
 from dcron_common.db import editing, jobs, run_reads
@@ -21,7 +25,8 @@ from dcron_common.db.jobs import JobRow, NewJob
 from dcron_common.job import Placement
 from dcron_common.run import key_minute
 from dcron_worker.runner.model import Launch, Started
-from tests.integration.test_protocol_machine import NODES, Protocol
+from tests.integration.test_protocol_machine import NAMES, NODES, Protocol
+from tests.integration.witness import Witness
 
 EDITS: list[dict[str, object]] = [
     {"paused": True},
@@ -43,6 +48,7 @@ class Changes(Protocol):
         self.paused_at: dict[int, float] = {}
         self.everywhere: set[int] = set()  # jobs that stood on all workers at some time
         self.to_end: dict[tuple[int, str, str], float] = {}
+        self.witness = Witness(self.world)
         self.api: Coordinator = self.world.ensemble.session()
         self.api.start(1)
 
@@ -151,8 +157,14 @@ class Changes(Protocol):
                 last = self.to_end.get((launch.job_id, node, launch.key))
                 assert last is None or launch.attempt <= last, launch
 
+    @invariant()
+    def it_is_seen_who_has_a_place(self) -> None:
+        self.witness.look()
+
     def _check_the_end(self) -> None:
         super()._check_the_end()
+        self.witness.look()
+        assert self.witness.untold() == []
         app = self.world.app
         for worker in app.children(paths.KILLS):
             assert app.children(paths.kills(worker)) == []
@@ -177,3 +189,28 @@ Changes.TestCase.settings = settings(
     suppress_health_check=list(HealthCheck),
 )
 TestChanges = Changes.TestCase
+
+
+@pytest.mark.parametrize("lost", [False, True])
+def test_the_machine_sees_a_minute_that_one_worker_of_a_job_on_all_has_lost(
+    monkeypatch: pytest.MonkeyPatch, lost: bool
+) -> None:
+    """A worker that stood still is drained, and has its place again. `lost`: what it had not told
+    is left out."""
+    if lost:
+        monkeypatch.setattr(leaving, "leaves", lambda *_: False)
+    machine = Changes()
+    machine.begin()
+    job = machine.world.post(placement=Placement({}, "all"))
+    others = [name for name in NAMES if name != "b"]
+    for turns, drained in ((NAMES, False), (others, False), (others, True), (NAMES, False)):
+        machine.a_worker_is_steered("b", drained)
+        machine.a_minute_begins(list(turns), 1)
+        for _ in range(3):
+            machine.time_passes(4)
+            machine.all_turn(list(turns))
+            machine.all["b"].membership.try_to_beat()
+            machine.it_is_seen_who_has_a_place()
+    expected = pytest.raises(AssertionError, match=f"Slot.job_id={job}, node='b'")
+    with expected if lost else nullcontext():
+        machine.teardown()

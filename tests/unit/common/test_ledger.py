@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dcron_common.history import Span, due
-from dcron_common.ledger import SETTLING, Entry, Standing, ledger
+from dcron_common.ledger import SETTLING, Entry, Place, Standing, ledger
 from dcron_common.run import RunRecord, RunState, Trigger
 
 M = 1_800_000_000 // 60 * 60
@@ -105,3 +105,86 @@ def test_a_minute_whose_row_was_removed_is_expired_and_later_ones_are_not() -> N
         RunState.SUCCEEDED,
         Standing.UNACCOUNTED,
     ]
+
+
+ON_ALL = Span("* * * * *", "UTC", "active", M + 60, on="all")
+ON_ONE = Span("* * * * *", "UTC", "active", M + 60, on="one")
+
+
+def of_b(*minutes: tuple[int, int]) -> list[RunRecord]:
+    """Rows of worker b: (minute, epoch)."""
+    return [run(M + 60 * n, node="b", worker="b", epoch=epoch) for n, epoch in minutes]
+
+
+def missing(
+    *runs: RunRecord, on: Span = ON_ALL, now: float = M + 10_000, **places: Place
+) -> list[tuple[int, str | None, object]]:
+    """The minutes without a row, who owes it, and how that is called; worker a has told all."""
+    of_a = [run(M + 60 * n, node="a", epoch=1) for n in (1, 2, 3)]
+    found = ledger([on], [*of_a, *runs], M, M + 180, now, 600, places=places)
+    return [
+        ((one.scheduled_at - M) // 60, one.worker, one.outcome)
+        for one in found
+        if isinstance(one.outcome, Standing)
+    ]
+
+
+def test_of_a_job_on_all_a_minute_between_two_rows_of_one_epoch_is_owed_by_that_worker() -> None:
+    late = (2, "b", Standing.UNACCOUNTED)
+    assert missing(*of_b((1, 4), (3, 4))) == [late]
+    assert missing(*of_b((1, 4), (3, 4)), now=M + 200) == [(2, "b", Standing.PENDING)]
+
+
+def test_a_worker_that_had_no_place_between_two_epochs_owes_nothing_of_it() -> None:
+    assert missing(*of_b((1, 4), (3, 6))) == []
+
+
+def test_an_open_place_owes_all_that_comes_after_its_mark() -> None:
+    late = [(n, "b", Standing.UNACCOUNTED) for n in (2, 3)]
+    assert missing(b=Place(4, M + 60)) == late
+    assert missing(*of_b((1, 4)), b=Place(4, M + 180)) == late
+    assert missing(b=Place(4, M + 180)) == []
+
+
+def test_a_worker_owes_nothing_of_minutes_that_were_due_on_one() -> None:
+    assert missing(*of_b((1, 4), (3, 4)), on=ON_ONE, b=Place(4, M)) == []
+
+
+def test_a_later_attempt_and_a_launch_that_was_cut_off_do_not_say_who_had_the_place() -> None:
+    retry = run(M + 60, RunState.FAILED, node="b", worker="b", epoch=6, attempt=2)
+    alone = run(M + 60, node="b", worker="b", epoch=6, isolated=True)
+    last = of_b((3, 6))
+    assert [one for one in missing(retry, *last) if one[0] == 2] == []
+    assert [one for one in missing(alone, *last) if one[0] == 2] == []
+
+
+def test_what_the_leader_said_of_a_job_that_stood_nowhere_speaks_for_every_worker() -> None:
+    nobody = [run(M + 60 * n, RunState.MISSED, worker=None) for n in (1, 2, 3)]
+    found = ledger([ON_ALL], nobody, M, M + 180, M + 10_000, 600, places={"b": Place(4, M)})
+    assert [one.outcome for one in found] == [RunState.MISSED] * 3
+
+
+def test_each_worker_that_owes_a_minute_without_any_row_is_named() -> None:
+    places = {"a": Place(1, M), "b": Place(4, M + 120)}
+    found = list(ledger([ON_ALL], [], M, M + 180, M + 10_000, 600, places=places))
+    assert [one.worker for one in found if one.scheduled_at == M + 60] == ["a"]
+    assert [one.worker for one in found if one.scheduled_at == M + 180] == ["a", "b"]
+
+
+def test_a_restored_backup_leaves_a_gap_on_the_worker_that_it_names_only() -> None:
+    gap = run(M + 120, RunState.LOST, kind="restored", node="b", worker=None, reason="not known")
+    first, last = of_b((1, 4), (3, 4))
+    of_a = [run(M + 60, node="a", epoch=1), run(M + 180, node="a", epoch=1)]
+    found = ledger([ON_ALL], [*of_a, first, last, gap], M, M + 180, M + 10_000, 600)
+    second = [one for one in found if one.scheduled_at == M + 120]
+    assert [(one.worker, one.outcome) for one in second] == [
+        ("a", Standing.UNACCOUNTED),
+        ("b", RunState.LOST),
+    ]
+
+
+def test_of_a_job_on_all_a_minute_whose_rows_were_removed_is_expired_once() -> None:
+    rows = of_b((1, 4), (3, 4))
+    found = ledger([ON_ALL], rows, M, M + 180, M + 10_000, 600, removed_through=M + 120)
+    second = [one for one in found if one.scheduled_at == M + 120]
+    assert [(one.worker, one.outcome) for one in second] == [(None, Standing.EXPIRED)]
