@@ -9,7 +9,7 @@ from bottle import HTTPResponse, request
 from pydantic import ConfigDict, Field
 
 from dcron_app.api.accounts import AuditShape
-from dcron_app.api.queries import Instant, Limit, Query, Whole, read_query
+from dcron_app.api.queries import AS_WHOLE, Instant, Limit, Query, read_query
 from dcron_app.api.reply import reply
 from dcron_app.api.routes import Access, Route
 from dcron_app.api.serialize import instant
@@ -25,7 +25,9 @@ class AuditQuery(Query):
 
     model_config = ConfigDict(populate_by_name=True)
     limit: Limit = 100
-    after: Whole | None = Field(None, description="where the page before ended: its `Link` has it")
+    after: Annotated[int, Field(ge=1, le=2**63 - 1), AS_WHOLE] | None = Field(
+        None, description="where the page before ended: its `Link` has it"
+    )
     user: _Word | None = None
     action: _Word | None = None
     object_type: _Word | None = None
