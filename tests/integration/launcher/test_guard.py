@@ -88,6 +88,23 @@ def test_p5_a_leased_run_ends_when_the_daemon_no_longer_renews(stage: Stage) -> 
     assert stage.runner.known()["free"][2] is None
 
 
+def test_p5_what_a_leased_run_left_behind_ends_when_the_lease_passes(stage: Stage) -> None:
+    """Its main process has gone by its timeout, and the rest would have a minute."""
+    script = f"{stubborn(stage, 'pid')} exec sleep 60"
+    stage.start("run", script, timeout_seconds=0.5, grace_seconds=60)
+    left = stage.written("pid")
+    main = stage.started("run").pid
+    wait_until(lambda: not running(main))
+    assert running(left)
+    until = boot() + 0.5
+    stage.runner.renew(until)
+    ended = stage.ended("run")
+    assert (ended.state, ended.signal) == ("timed_out", 15)
+    assert not running(left)
+    late = time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)
+    assert 0 < ended.finished_at - late - until < 2.5, "within the longest kill, and some load"
+
+
 def test_p5_a_renewed_lease_lets_the_run_go_on(stage: Stage) -> None:
     stage.runner.renew(boot() + 0.5)
     stage.start("run", "sleep 1.2; echo through")
