@@ -64,6 +64,7 @@ class Adoption:
             known = self._runner.known()
             self._isolation.adopt(known)
         ended = self._runner.names()
+        self._book.unbegun.difference_update(ended)  # what the launcher knows was begun
         self._recording.outputs.retain(ended.keys())
         unowned: list[OpenClaim] = []
         for opened in list(self._book.claims.values()):
@@ -100,6 +101,8 @@ class Adoption:
     def _read(self) -> bool:
         """The claims below this worker's name, by run id; whether all were read anew."""
         session, now = self._coordinator.session_id, self._clock.boot()
+        if self._book.unbegun:
+            self._coordinator.sync()  # what was sent before is done, or never will be
         parent = paths.runs(self._book.worker)
         standing = [f"{parent}/{name}" for name in self._coordinator.children(parent)]
         before: dict[str, OpenClaim] = {}
@@ -125,6 +128,7 @@ class Adoption:
             held = self._book.held.get(opened.slot)
             opened.spec = held.spec if held else opened.spec
         self._book.doubted.clear()
+        self._book.unbegun &= self._book.claims.keys()
         if everything:
             self._session, self._read_at = session, now
         return everything

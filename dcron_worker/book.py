@@ -48,12 +48,15 @@ class OpenClaim:
 @dataclass(slots=True)
 class Book:
     """The worker's state; `claims` by run id. `doubted`: paths of claims that the next look has
-    to read, since a transaction about them failed or was not answered."""
+    to read, since a transaction about them failed or was not answered. `unbegun`: ids of runs that
+    this daemon has sent a claim for, and begun nothing of: whatever became of the claim, they have
+    no process (P3)."""
 
     worker: str
     held: dict[Slot, Held] = field(default_factory=dict)
     claims: dict[str, OpenClaim] = field(default_factory=dict)
     doubted: set[str] = field(default_factory=set)
+    unbegun: set[str] = field(default_factory=set)
     unclaimed: Unclaimed = field(default_factory=Unclaimed)
 
     def doubt(self, opened: OpenClaim) -> None:

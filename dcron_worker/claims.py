@@ -2,7 +2,8 @@
 
 Every transaction of a holder writes the job's fence at the version the decision was made on. If
 that version is gone, the fence is read again and the decision is made anew; a lost answer is
-resolved by reading the claim and looking for one's own nonce. `endings` has how they go.
+resolved by reading the claim and looking for one's own nonce, or where that fails, too, or there
+is another session by then, by taking the claim again. `endings` has how they go.
 """
 
 from __future__ import annotations
@@ -38,12 +39,14 @@ BATCH = 25  # claims of four operations at most: a transaction has at most 100
 
 @dataclass(slots=True)
 class Wanted:
-    """One claim to make: the operations that make it, and what the book says afterwards."""
+    """One claim to make: the operations that make it, and what the book says afterwards.
+    `begins`: whether its run has no process, and gets one then."""
 
     held: Held
     opened: OpenClaim
     fence: Fence
     operations: tuple[Operation, ...]
+    begins: bool
 
 
 class Claims:
@@ -100,7 +103,8 @@ class Claims:
         return claim
 
     def take_again(self, claims: Sequence[OpenClaim]) -> list[OpenClaim]:
-        """Own open claims again: due retries, or processes found alive by a new session."""
+        """Own open claims again: due retries, runs that were never begun, or processes found alive
+        by a new session."""
         ours = [(opened, self._book.mine(opened.slot)) for opened in claims]
         free = [(x, held) for x, held in ours if held and not self._keeps_from(x, held)]
         owners = self._coordinator.get_many([paths.owner(opened.path) for opened, _ in free])
@@ -112,9 +116,12 @@ class Claims:
         )
 
     def _keeps_from(self, opened: OpenClaim, held: Held) -> bool:
-        if opened.claim.not_before is None:  # its process lives, whatever else does
-            return _taken_by_another(held, opened.key)
-        return self._is_taken(held, opened.key)
+        if self._begins(opened):
+            return self._is_taken(held, opened.key)
+        return _taken_by_another(held, opened.key)  # its process lives, whatever else does
+
+    def _begins(self, opened: OpenClaim) -> bool:
+        return opened.claim.not_before is not None or opened.claim.run_id in self._book.unbegun
 
     def _is_taken(self, held: Held, key: str) -> bool:
         """Whether another run has the job, one without a claim too (P9, P11)."""
@@ -125,7 +132,8 @@ class Claims:
     def _again(self, opened: OpenClaim, held: Held, has_owner: bool) -> Wanted:
         claim = replace(opened.claim, nonce=self._new_id(), not_before=None)
         fence, spec = held.fence, opened.spec
-        if opened.claim.not_before is not None:
+        begins = self._begins(opened)
+        if begins:
             # It starts now, by the right and the spec of now.
             spec = held.spec
             claim = replace(claim, epoch=fence.epoch, revision=spec.revision)
@@ -139,7 +147,7 @@ class Claims:
             Create(owner, ephemeral=True, access=self._access),
         )
         again = replace(opened, spec=spec, claim=claim, owned=True)
-        return Wanted(held, again, fence, operations)
+        return Wanted(held, again, fence, operations, begins)
 
     def move_mark(self, slot: Slot, mark: int) -> bool:
         """Say that minutes through `mark` were launched here without a claim (P9). False: the
@@ -217,10 +225,13 @@ class Claims:
         if owned:
             operations.append(Create(paths.owner(path), ephemeral=True, access=self._access))
         opened = OpenClaim(slot, key, path, held.spec, claim, 0, owned=owned)
-        return Wanted(held, opened, fence, tuple(operations))
+        return Wanted(held, opened, fence, tuple(operations), begins=owned)
 
     def _take(self, wanted: list[Wanted]) -> list[OpenClaim]:
-        """What was taken is returned whatever happens to the rest: it has to be begun."""
+        """What was taken is returned whatever happens to the rest: it has to be begun. Until then,
+        and if it is not heard of, the book has it as `unbegun`."""
+        new = {one.opened.claim.run_id for one in wanted if one.begins} - self._book.unbegun
+        self._book.unbegun |= new
         members = [one.operations for one in wanted]
         taken: list[OpenClaim] = []
         stale: list[Slot] = []
@@ -233,6 +244,7 @@ class Claims:
                 taken += [one.opened] if self._was_done(one) else []
             else:
                 log.info("job=%s not claimed: %s", one.opened.slot, outcome)
+                self._book.unbegun -= new & {one.opened.claim.run_id}
                 stale.append(one.opened.slot)
             if isinstance(outcome, CoordinatorError):
                 self._book.doubt(one.opened)
@@ -264,12 +276,12 @@ class Claims:
             owner = self._coordinator.exists(paths.owner(one.opened.path))
             self.refresh([one.opened.slot])
         except (ConnectionLost, NoNode):
-            return False  # the next look finds the claim, if there is one
+            return False  # the next look finds the claim, if there is one, and takes it again
         if Claim.decode(node.data).nonce != one.opened.claim.nonce:
             return False
         one.opened.version = node.stat.version
         if one.opened.owned and (owner is None or owner.ephemeral_owner != session):
-            return False  # a new session: the next look gives it back unlaunched
+            return False  # a new session: the same
         self._book.claims[one.opened.claim.run_id] = one.opened
         return True
 

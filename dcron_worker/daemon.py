@@ -197,6 +197,7 @@ class Daemon:
             self._claims.refresh(doubtful)
         to_end = self._killing.heed()
         if self._starts:
+            self._lifecycle.begin_unbegun()
             self._lifecycle.take_tasks(but_not=to_end)
         self._following.heed(known=not self._launcher_away)
         self._changed = False

@@ -87,13 +87,18 @@ def assemble(
         jitter=jitter,
         hide=vault.hide,
     )
+
+    def is_over(run_id: str) -> bool:
+        """Whether a claim holds its job by no process, and by nothing that may become one now."""
+        return lifecycle.has_ended(run_id) or run_id in book.unbegun
+
     isolation = Isolation(
         book=book,
         notes=notes,
         runner=runner,
         report=report,
         preparing=preparing(),
-        has_ended=lifecycle.has_ended,
+        has_ended=is_over,
         hide=vault.hide,
         clock=clock,
         new_id=new_id,

@@ -32,6 +32,7 @@ from dcron_worker.starting import Starting
 log = logging.getLogger(__name__)
 
 NEVER_BEGAN = "it was claimed, and this worker's launcher knows nothing of it"
+UNHEARD = "the answer to its claim was lost"
 NOT_BY_CLAIM = (
     "the answer to its claim was lost as ZooKeeper went away; the minute was launched or closed "
     "without a claim, which its isolated row tells"
@@ -115,13 +116,40 @@ class Lifecycle:
 
     def never_began(self, opened: OpenClaim) -> None:
         """A claim that the launcher does not know, found by adoption. The minute of one whose
-        answer was lost may have been launched without it since: it is not launched again."""
+        answer was lost may have been launched without it since: it is not launched again. Else
+        `begin_unbegun` sees to it; what an earlier daemon did with its claim nobody knows."""
         state, reason = RunState.LOST, NEVER_BEGAN
         minute = key_minute(opened.key)
         first = opened.claim.attempt == 1 and minute is not None
         if first and self._book.unclaimed.reached(opened.slot.job_id, minute or 0):
             state, reason = RunState.SKIPPED, NOT_BY_CLAIM
+        elif opened.claim.run_id in self._book.unbegun:
+            return
         self.ended(self._unstarted(opened, state, reason))
+
+    def begin_unbegun(self) -> None:
+        """Begin runs whose claims stand though their answers were lost (P3), in the session of the
+        claim or another: each is taken again first, by which claim and fence say that it is still
+        to be launched here. One that its job wants no more is ended. ConnectionLost: at the next
+        look."""
+        found = [
+            opened
+            for opened in self._book.claims.values()
+            if opened.claim.run_id in self._book.unbegun
+            and opened.claim.result is None
+            and opened.claim.not_before is None  # else it waits, and `start_retries` has it
+            and not self.on_its_way(opened.claim.run_id)
+        ]
+        again: list[OpenClaim] = []
+        fences = self._claims.read_fences([opened.slot for opened in found]) if found else []
+        for opened, fence in zip(found, fences, strict=True):
+            end = self._starting.given_up(opened, fence, UNHEARD)
+            if end is not None:
+                self.ended(end)
+            elif self._book.may_start(opened.slot, opened.key):
+                again.append(opened)
+        if again:
+            self.begin(self._claims.take_again(again))
 
     def replace(self, slot: Slot, key: str) -> None:
         """Have a run ended for a later one of its job (P11). One that is not here is waited for:
@@ -134,6 +162,7 @@ class Lifecycle:
         """Have a run ended, or the wait for its file or its next attempt; it may be said again
         and again."""
         waits = opened.claim.not_before is not None
+        waits = waits or opened.claim.run_id in self._book.unbegun
         if waits or self._starting.withdraw(opened.claim.run_id):
             self.ended(self._unstarted(opened, RunState.KILLED, reason))
         else:

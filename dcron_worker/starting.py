@@ -9,6 +9,7 @@ ZooKeeper away it goes on waiting.
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable
 
 from dcron_common.clock import Clock
@@ -62,6 +63,7 @@ class Starting:
         """Start a run that was claimed, or looked at, in this pass: at the next step, or as soon
         as its file is there."""
         run_id = opened.claim.run_id
+        self._book.unbegun.discard(run_id)  # from here on it may have a process
         self._meant[run_id] = _version(opened.spec)
         found = self._preparing.begin(opened)
         if isinstance(found, Launch):
@@ -160,6 +162,16 @@ class Starting:
             self._ready[run_id] = launch
         else:
             self.begin(opened)
+
+    def given_up(self, opened: OpenClaim, fence: Fence | None, reason: str) -> Ended | None:
+        """The end of a run that could not be begun for a `reason`, where its job does not want it
+        any more by this fence, or its starting deadline has passed; else None."""
+        now, until = self._clock.wall(), math.inf
+        if opened.spec is not None:
+            first = opened.claim.attempt == 1  # a later attempt has no deadline
+            until = deadline(opened, opened.spec, opened.claim.claimed_at if first else now)
+        wait = Wait(reason, until, again=0.0)
+        return self._stopped(opened, fence, wait) or self._too_late(opened, wait)
 
     def _stopped(self, opened: OpenClaim, fence: Fence | None, wait: Wait | None) -> Ended | None:
         """The end of a run whose job does not want it any more, or stands elsewhere. That this

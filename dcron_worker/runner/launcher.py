@@ -1,10 +1,12 @@
 """The launcher: has runs started, guards them for the worker daemon, and outlives it.
 
-One thread, one loop. It never waits for a starter, a client or a lease renewal, so that none of
-them can keep it from ending a run whose lease has passed. When it is killed and started again it
-finds the living runs by the journal and the starters' logs, and goes on guarding them. On SIGTERM
-it leaves at once and lets the runs go on. `start` is answered when the launches are on disk; a
-run id that is known already is not started again, so a request may be repeated.
+One thread, one loop. It never waits until a starter, a client or a lease renewal does something, so
+that none of them can keep it from ending a run whose lease has passed; when a starter has said
+something it gives it a few milliseconds (`_NAP`) to say more, whether it does or not. When it is
+killed and started again it finds the living runs by the journal and the starters' logs, and goes on
+guarding them. On SIGTERM it leaves at once and lets the runs go on. `start` is answered when the
+launches are on disk; a run id that is known already is not started again, so a request may be
+repeated.
 """
 
 from __future__ import annotations
@@ -126,7 +128,7 @@ class Launcher:
         elif key.data == "wake":
             host.drain(self._wake)
         elif key.data == "seen":
-            time.sleep(_NAP)
+            time.sleep(_NAP)  # not a wait for anything: no longer than this, once for each starter
         elif isinstance(key.data, Run):
             self._living.left(key.data)
 

@@ -37,12 +37,15 @@ class Group:
         """Which the child enters before exec."""
         return (*((self.v2,) if self.v2 else ()), *self.v1.values())
 
-    def pids(self) -> list[int]:
-        """Who is in it; zombies may be."""
-        for directory in self.directories:
-            with contextlib.suppress(FileNotFoundError):
-                return [int(pid) for pid in (directory / "cgroup.procs").read_text().split()]
-        return []
+    def pids(self) -> set[int]:
+        """Who is in it, in any hierarchy, or in a cgroup that the run has made below: all who keep
+        it from being removed. Zombies may be among them."""
+        found: set[int] = set()
+        for top in self.directories:
+            for directory in _with_those_below(top):
+                with contextlib.suppress(OSError):  # gone by now, or one whose parent tells
+                    found.update(map(int, (directory / "cgroup.procs").read_text().split()))
+        return found
 
     def kill(self) -> bool:
         """End everybody at once. False where the kernel cannot (before 5.14, version 1)."""
@@ -55,15 +58,8 @@ class Group:
         return True
 
     def remove(self) -> bool:
-        """False while somebody is in it."""
-        for directory in self.directories:
-            try:
-                directory.rmdir()
-            except FileNotFoundError:
-                continue
-            except OSError:
-                return False
-        return True
+        """Remove it, with what the run has made below. False while somebody is in it."""
+        return all(map(_remove, self.directories))
 
     def exceeded(self, launch: Launch) -> str | None:
         """Which limit the run ran into, in words."""
@@ -128,8 +124,7 @@ class Cgroups:
         for directory in self._bases():
             for run in directory.iterdir():
                 if run.is_dir() and not needed(run.name):
-                    with contextlib.suppress(OSError):  # somebody is in it: not over
-                        run.rmdir()
+                    _remove(run)  # unless somebody is in it: not over
 
     def remove(self) -> None:
         """Give the folders back, where no run is left in them."""
@@ -255,6 +250,31 @@ def _hand_on_controllers(directory: Path) -> None:
 def _directory(path: Path) -> Path:
     path.mkdir(exist_ok=True)
     return path
+
+
+def _with_those_below(top: Path) -> list[Path]:
+    """A cgroup, and those that a run with the right to has made in it; parents come first."""
+    found = [top]
+    for directory in found:  # which grows
+        with contextlib.suppress(OSError), os.scandir(directory) as entries:
+            found += [Path(one.path) for one in entries if one.is_dir(follow_symlinks=False)]
+    return found
+
+
+def _remove(top: Path) -> bool:
+    """Remove a cgroup; False while somebody is in it, or in one below."""
+    return _is_gone(top) or all(map(_is_gone, reversed(_with_those_below(top))))
+
+
+def _is_gone(directory: Path) -> bool:
+    """Whether it is removed, now or before: the kernel refuses while it has members or children."""
+    try:
+        directory.rmdir()
+    except FileNotFoundError:
+        pass
+    except OSError:
+        return False
+    return True
 
 
 def _write(path: Path, text: str) -> None:

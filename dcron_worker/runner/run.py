@@ -4,15 +4,15 @@ The lease, the timeout and a request all end a run the same way: TERM to every p
 tree, a grace, KILL until nobody is left. A passed lease allows `LEASE_GRACE` only, because the
 cluster waits no longer than that before it may run the job elsewhere; such a run is `lost`, as
 nobody asked for its end: `killed` is for requests. When the main process has
-exited, what it left behind is ended too; that changes the result only if force was needed, and
-then only its reason.
+exited, what it left behind is ended too, and bounded by the lease all the same; that changes the
+result only if force was needed, and then only its reason.
 """
 
 from __future__ import annotations
 
 import signal
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from dcron_worker.runner import output
@@ -78,15 +78,14 @@ class Run:
         self._refused = (state, reason)
 
     def end(self, state: str, reason: str, now: float, grace: float) -> None:
-        """Begin to end the run; an ending under way is only ever hastened."""
-        if self._exit is not None:
-            return
+        """Begin to end the run; an ending under way, be it of what the main process has left, is
+        only ever hastened."""
         kill_at = now + grace
-        if self._ending is None:
+        if self._ending is not None:
+            self._ending = replace(self._ending, kill_at=min(kill_at, self._ending.kill_at))
+        elif self._exit is None:
             self.tree.terminate()
             self._ending = Ending(state, reason, kill_at)
-        elif kill_at < self._ending.kill_at:
-            self._ending = Ending(self._ending.state, self._ending.reason, kill_at)
 
     def exited(self, how: Exit, now: float) -> None:
         """The main process is gone (and reaped, if it was ours)."""
@@ -94,15 +93,13 @@ class Run:
         if self.group:
             self._exceeded = self.group.exceeded(self.launch)
             self._throttled = self.group.throttled(self.launch)
-        if self._ending is None and not self._vacant(self):
-            self.tree.terminate()
-            grace = min(self.launch.grace_seconds, LEFTOVER_GRACE)
-            self._ending = Ending(None, None, now + grace)
+        self._end_leftovers(now)
 
     def guard(self, now: float, lease_until: float) -> float:
         """End what must end; returns when to look again at the latest."""
-        if self._exit is None:
-            self._check(now, lease_until)
+        self._check(now, lease_until)
+        if self._exit is not None:
+            self._end_leftovers(now)  # a look at /proc may have missed one before
         if self._ending is None:
             return min(self._deadline, lease_until) if self.launch.leased else self._deadline
         if now >= self._ending.kill_at:
@@ -142,6 +139,12 @@ class Run:
             self.end("timed_out", reason, now, grace)
         if output.size(self._output_name) > self.launch.output_bytes:
             self.end("failed", self._too_much_output(), now, 0)
+
+    def _end_leftovers(self, now: float) -> None:
+        if self._ending is None and not self._vacant(self):
+            self.tree.terminate()
+            grace = min(self.launch.grace_seconds, LEFTOVER_GRACE)
+            self._ending = Ending(None, None, now + grace)
 
     def _force(self) -> None:
         count = self.tree.kill()

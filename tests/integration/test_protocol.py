@@ -15,7 +15,7 @@ from dcron_common import paths, timing
 from dcron_common.coordinator.contract import Node as Znode
 from dcron_common.db import workers
 from dcron_common.errors import ConnectionLost, LaunchError
-from dcron_common.job import Concurrency
+from dcron_common.job import Concurrency, OnWorkerLoss
 from dcron_common.paths import Slot
 from dcron_common.protocol import Claim
 from dcron_common.run import RunState
@@ -138,19 +138,23 @@ def test_p4_a_run_is_resumed_only_when_nothing_of_it_can_live(world: World) -> N
 
 @pytest.mark.parametrize("done", [True, False])
 @pytest.mark.parametrize("syncs", [True, False])
-def test_p3_a_claim_whose_answer_is_lost_runs_once(world: World, done: bool, syncs: bool) -> None:
+@pytest.mark.parametrize("renew", [True, False])
+@pytest.mark.parametrize("loss", list(OnWorkerLoss))
+def test_p3_a_claim_whose_answer_is_lost_runs_once(
+    world: World, done: bool, syncs: bool, renew: bool, loss: OnWorkerLoss
+) -> None:
+    """In the session of the claim or another, and no attempt is used up by it."""
     node = world.add("a")
-    job = world.post(schedule="1 * * * *")
+    job = world.post(schedule="1 * * * *", on_worker_loss=loss)
     world.turn()
     world.time.now = START + 61
-    lose_answers(node, 1, done=done, syncs=syncs)
+    lose_answers(node, 1, done=done, syncs=syncs, renew=renew)
     world.go(15)
     launched = [(launch.key, launch.attempt) for launch in node.processes.launched]
-    assert len(launched) == 1
-    assert len(set(launched)) == 1
+    assert launched == [(str(START + 60), 1)]
     node.end()
     world.turn()
-    assert world.rows(job)[-1].state is RunState.SUCCEEDED
+    assert [(row.state, row.attempt) for row in world.rows(job)] == [(RunState.SUCCEEDED, 1)]
     assert claims(world) == []
     assert fence(world, Slot(job)).active is None
 

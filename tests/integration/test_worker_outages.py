@@ -245,17 +245,23 @@ def test_a_crond_that_ticks_again_is_well(world: World) -> None:
     assert Registration.decode(world.app.get(paths.registration("a")).data).ill == []
 
 
-def test_a_restart_that_cannot_be_asked_for_ends_no_pass(world: World) -> None:
+def test_a_restart_that_cannot_be_asked_for_ends_no_pass(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     node = world.add("a")
     world.post()
-    world.turn()
+    asked: list[float] = []
 
     def fail() -> None:
+        asked.append(world.time.now)
         raise OSError("read-only")
 
-    node.daemon._restart_crond = fail
+    monkeypatch.setattr(node, "_restart_crond", fail)
+    node.build()  # a daemon that was given this
+    world.turn()
     due_without_hints(world, node, 150)
-    assert node.processes.launched
+    assert len(asked) == 1
+    assert node.processes.launched and node.restarts == 0
 
 
 def test_a_leader_whose_clock_is_wrong_accounts_for_nothing(

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import time
+from collections.abc import Iterator
 from pathlib import Path
+
+import pytest
 
 from tests.integration.launcher.stage import Stage, boot, running, wait_until
 
@@ -84,6 +88,23 @@ def test_p5_a_leased_run_ends_when_the_daemon_no_longer_renews(stage: Stage) -> 
     assert stage.runner.known()["free"][2] is None
 
 
+def test_p5_what_a_leased_run_left_behind_ends_when_the_lease_passes(stage: Stage) -> None:
+    """Its main process has gone by its timeout, and the rest would have a minute."""
+    script = f"{stubborn(stage, 'pid')} exec sleep 60"
+    stage.start("run", script, timeout_seconds=0.5, grace_seconds=60)
+    left = stage.written("pid")
+    main = stage.started("run").pid
+    wait_until(lambda: not running(main))
+    assert running(left)
+    until = boot() + 0.5
+    stage.runner.renew(until)
+    ended = stage.ended("run")
+    assert (ended.state, ended.signal) == ("timed_out", 15)
+    assert not running(left)
+    late = time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)
+    assert 0 < ended.finished_at - late - until < 2.5, "within the longest kill, and some load"
+
+
 def test_p5_a_renewed_lease_lets_the_run_go_on(stage: Stage) -> None:
     stage.runner.renew(boot() + 0.5)
     stage.start("run", "sleep 1.2; echo through")
@@ -124,3 +145,73 @@ def test_a_stopped_descendant_ends_with_the_run(stage: Stage) -> None:
     stage.runner.kill("run", "asked")
     assert stage.ended("run").state == "killed"
     assert not running(pid)
+
+
+# What a job with the right to does: cgroups below its own, and itself in the innermost.
+NEST = """
+for own in $(find /sys/fs/cgroup -type d -name $DCRON_LAUNCH); do
+    mkdir -p $own/inner/deeper; echo $$ >$own/inner/deeper/cgroup.procs
+done
+"""
+
+
+def cgroups_of(run_id: str) -> list[Path]:
+    return [path for path in Path("/sys/fs/cgroup").rglob(run_id) if path.is_dir()]
+
+
+@pytest.fixture
+def grouped(tmp_path: Path) -> Iterator[Stage]:
+    """A launcher whose runs may make cgroups."""
+    stage = Stage(tmp_path)
+    stage.start("probe", "sleep 60")
+    stage.started("probe")
+    found = cgroups_of("probe")
+    stage.runner.kill("probe", "seen")
+    stage.ended("probe")
+    if os.getuid() != 0 or not found:
+        stage.close()
+        pytest.skip("runs get no cgroups here, or may make none")
+    yield stage
+    stage.close()
+
+
+@pytest.mark.parametrize("limits", [{}, {"processes": 20}])
+def test_a_run_that_made_cgroups_below_its_own_is_over_when_it_ends(
+    grouped: Stage, limits: dict[str, int]
+) -> None:
+    run = f"nesting-{os.getpid()}"
+    grouped.start(run, f"{NEST} test -d $own/inner/deeper", **limits)
+    ended = grouped.ended(run)
+    assert (ended.state, ended.reason) == ("succeeded", None)
+    assert cgroups_of(run) == []
+
+
+def test_what_a_run_left_in_a_cgroup_of_its_own_making_ends_with_it(grouped: Stage) -> None:
+    run = f"nesting-{os.getpid()}"
+    hidden = ESCAPED.format(file=grouped.folder / "pid")
+    grouped.start(run, f"{NEST} {hidden} sleep 60", grace_seconds=0.3)
+    pid = grouped.written("pid")
+    wait_until(lambda: not running(int((grouped.folder / "pid.parent").read_text())))
+    grouped.runner.kill(run, "asked")
+    assert grouped.ended(run).state == "killed"
+    assert not running(pid)
+    assert cgroups_of(run) == []
+
+
+def test_what_left_one_hierarchy_is_found_in_another(grouped: Stage) -> None:
+    """Out of version 2, where the kernel would kill it, and still in that of a limit."""
+    run = f"nesting-{os.getpid()}"
+    leave = """
+for own in $(find /sys/fs/cgroup -type d -name $DCRON_LAUNCH); do
+    if [ -e $own/cgroup.kill ]; then echo $$ >$own/../../cgroup.procs; fi
+done
+"""
+    hidden = ESCAPED.format(file=grouped.folder / "pid")
+    wait = f"until [ -e {grouped.folder}/seen ]; do sleep 0.05; done"
+    grouped.start(run, f"{NEST} {leave} {hidden} {wait}", grace_seconds=0.3, processes=20)
+    pid = grouped.written("pid")
+    hierarchies = len(cgroups_of(run))
+    (grouped.folder / "seen").touch()
+    assert grouped.ended(run).state == "succeeded"
+    assert not running(pid) or hierarchies < 2, "there is no other that it could be found in"
+    assert cgroups_of(run) == []

@@ -168,10 +168,31 @@ def test_a_run_as_another_user_keeps_no_right_of_roots(tmp_path: Path) -> None:
         reached = stage.ended("reach").output_tail
     lines = dict(line.split(":", 1) for line in ended.output_tail.splitlines())
     assert set(lines["Uid"].split()) == {"65534"} and set(lines["Gid"].split()) == {"65534"}
-    assert set(lines["Groups"].split()) <= {"65534"}
+    assert lines["Groups"].split() == ["65534"]
     granted = [int(lines[name], 16) for name in ("CapInh", "CapPrm", "CapEff", "CapAmb")]
     assert granted == [0, 0, 0, 0]
     assert reached.endswith("refused\n")
+
+
+@as_root
+def test_a_run_as_another_user_has_that_users_groups_and_none_of_the_launchers(
+    tmp_path: Path,
+) -> None:
+    """In a name space of its own, where nobody is a member of two more groups."""
+    groups = tmp_path / "group"
+    members = "".join(f"of-{number}:x:{number}:nobody\n" for number in (64001, 64002))
+    groups.write_text(f"{Path('/etc/group').read_text()}{members}other:x:64003:daemon\n")
+    groups.chmod(0o644)
+    for_the_launcher = python("os.setgroups([0, 64003, 64004])")
+    with started_by(
+        tmp_path,
+        *("unshare", "--mount", *shell(f"mount --bind {groups} /etc/group")),
+        *for_the_launcher,
+    ) as stage:
+        show = "grep ^Groups: /proc/self/status"
+        assert stage.run(show, user="nobody").output_tail.split()[1:] == ["64001", "64002", "65534"]
+        stage.start("own", show)
+        assert stage.ended("own").output_tail.split()[1:] == ["0", "64003", "64004"]
 
 
 @as_root

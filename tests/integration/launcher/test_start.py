@@ -67,9 +67,13 @@ def test_a_run_has_its_own_session_and_default_signals(stage: Stage) -> None:
 
 @as_root
 def test_a_run_as_another_user_has_only_that_users_rights(stage: Stage) -> None:
-    ended = stage.run("id -u; id -g; id -G; echo said >/dev/stderr", user="nobody")
-    nobody = [subprocess.check_output(["id", flag, "nobody"], text=True) for flag in ("-u", "-g")]
-    assert ended.output_tail.startswith("".join(nobody)) or ended.output_tail.endswith("said\n")
+    # Appended to: to open it otherwise would empty what was said before.
+    script = "id -ru; id -u; id -rg; id -g; id -G; echo said >>/dev/stderr"
+    ended = stage.run(script, user="nobody")
+    user, group, groups = (
+        subprocess.check_output(["id", flag, "nobody"], text=True) for flag in ("-u", "-g", "-G")
+    )
+    assert ended.output_tail == f"{user}{user}{group}{group}{groups}said\n"
     assert ended.state == "succeeded"
 
 

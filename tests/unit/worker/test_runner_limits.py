@@ -81,6 +81,32 @@ def test_version_1_tells_of_the_oom_killer_too(tmp_path: Path) -> None:
     assert Group(None, {"memory": tmp_path}).exceeded(launch(memory=4096))
 
 
+def test_who_is_in_a_cgroup_below_or_in_another_hierarchy_is_in_the_group(tmp_path: Path) -> None:
+    for folder, pids in (("v2", "1\n"), ("v2/inner/deeper", "2\n3\n"), ("pids/inner", "3\n4\n")):
+        (tmp_path / folder).mkdir(parents=True, exist_ok=True)
+        (tmp_path / folder / "cgroup.procs").write_text(pids)
+    assert Group(tmp_path / "v2", {"pids": tmp_path / "pids"}).pids() == {1, 2, 3, 4}
+    assert Group(tmp_path / "gone").pids() == set()
+
+
+def test_a_group_goes_with_what_was_made_below_it_in_every_hierarchy(tmp_path: Path) -> None:
+    for folder in ("v2/inner/deeper", "v2/other", "pids/inner"):
+        (tmp_path / folder).mkdir(parents=True)
+    group = Group(tmp_path / "v2", {"pids": tmp_path / "pids"})
+    (tmp_path / "pids/inner/busy").touch()  # what cannot be removed, as a cgroup with members
+    assert not group.remove()
+    (tmp_path / "pids/inner/busy").unlink()
+    assert group.remove() and not list(tmp_path.iterdir())
+    assert group.remove(), "it is gone already"
+
+
+def test_what_a_killed_launcher_left_goes_with_what_was_made_below_it(tmp_path: Path) -> None:
+    for folder in ("over/inner", "needed/inner"):
+        (tmp_path / folder).mkdir(parents=True)
+    Cgroups(v2=tmp_path).sweep(lambda run_id: run_id == "needed")
+    assert [path.name for path in tmp_path.iterdir()] == ["needed"]
+
+
 def test_hierarchies_of_a_hybrid_host_are_found() -> None:
     mountinfo = (
         "30 25 0:26 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw\n"
