@@ -11,6 +11,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from chaos.agreement import all_agree_in_the_end
+from chaos.endings import (
+    a_kill_is_heeded,
+    a_retry_waits_for_its_delay,
+    nothing_outlives_its_row,
+    timeouts_hold,
+)
 from chaos.evidence import Evidence, Violation
 from chaos.excuses import every_due_minute_is_accounted_for, every_excuse_is_true
 from chaos.model import Fault, Launch, Record
@@ -153,6 +159,10 @@ RULES: tuple[Rule, ...] = (
     an_id_names_one_row,
     every_row_is_true,
     attempts_follow_where_owed,
+    timeouts_hold,
+    a_kill_is_heeded,
+    nothing_outlives_its_row,
+    a_retry_waits_for_its_delay,
     all_agree_in_the_end,
 )
 

@@ -79,10 +79,12 @@ def _had_not_joined(evidence: Evidence, job: Job, minute: int, host: str) -> boo
 def is_true(evidence: Evidence, job: Job, row: Row) -> bool:
     """Whether what a `missed` or `skipped` row gives as its reason was so."""
     reason, said = row.reason or "", row.finished or row.minute
-    if row.state == "skipped" and "could start" in reason:
+    if row.state == "skipped" and ("could start" in reason or "was removed" in reason):
         return _was_stopped(job, row, said)
     if row.state == "skipped":
-        return not job.overlaps and _was_running(evidence, job, row, said)
+        # Only a job that forbids overlap waits for the run before: `replace` ends it.
+        forbids = not (job.overlaps or job.replaces)
+        return forbids and _was_running(evidence, job, row, said)
     late = (row.minute + PROMPT, row.minute + job.deadline)
     if "none is online" in reason:
         return evidence.stopped_all_along(evidence.may_have(job), *late)

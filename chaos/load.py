@@ -142,6 +142,7 @@ class Load(threading.Thread):
             catch_up=body.get("catch_up", "latest"),
             timeout=body.get("timeout_seconds"),
             retries=body.get("retries", 0),
+            retry_delay=body.get("retry_delay_seconds", 0.0),
             failures=FAILURES if kind == "failing" else 0,
             kind=body.get("placement", {}).get("labels", {}).get("kind", ""),
             deadline=body.get("starting_deadline_seconds", 600),
@@ -212,7 +213,9 @@ class Load(threading.Thread):
         asked.run = answer.json()["runs"][0]["run_id"]
         if self._rng.random() < 0.3:
             asked.killed = True
-            self._send("POST", f"/jobs/{job.id}/runs/{asked.run}/kill", {})
+            answer = self._send("POST", f"/jobs/{job.id}/runs/{asked.run}/kill", {})
+            if answer is not None and answer.status_code == 202:
+                asked.kill_acknowledged = time.time()
 
     def _delete(self) -> None:
         living = self._living()

@@ -23,11 +23,14 @@ class Change:
 
 @dataclass(slots=True)
 class Asked:
-    """A run that was asked for; `run` is None if no 202 came."""
+    """A run that was asked for; `run` is None if no 202 came. `killed`: its end was asked for,
+    too; `kill_acknowledged`: when the 202 to that came, None if none did (or an older load kept no
+    answer)."""
 
     sent: float
     run: str | None = None
     killed: bool = False
+    kill_acknowledged: float | None = None
 
 
 ON_TIME = 120  # seconds that a start may be late where nothing is caught up
@@ -52,6 +55,7 @@ class Job:
     catch_up: str = "latest"
     timeout: float | None = None  # seconds
     retries: int = 0
+    retry_delay: float = 0.0  # seconds before the first retry, doubled before each that follows
     failures: int = 0  # so many first attempts its first text fails; those after it fail none
     kind: str = ""  # how the names of hosts begin that may have it
     deadline: int = 600

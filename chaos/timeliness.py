@@ -36,7 +36,7 @@ def _minute(evidence: Evidence, job: Job, launch: Launch) -> Iterator[Violation]
             change.schedule, launch.minute - 60, launch.minute
         ):
             continue
-        if launch.minute >= end and not _unheard(evidence, job, launch, end):
+        if launch.minute >= end and not _unheard(evidence, launch, end):
             continue
         if not change.paused:
             return
@@ -89,16 +89,25 @@ def _by_an_old_state(
         late = launch.start - begin
         if late <= UNDER_WAY or (end is not None and launch.start >= end):
             continue
-        if _unheard(evidence, job, launch, begin):
+        if _unheard(evidence, launch, begin):
             counts[f"{what}, on a host cut off"] += 1
             continue
         counts[f"after: {what}"] += 1
         yield Violation(what, launch.job, launch.minute, f"started {late:.1f} s after it")
 
 
-def _unheard(evidence: Evidence, job: Job, launch: Launch, answered: float) -> bool:
-    """Whether the launch's host could not hear of what was answered, and may have gone on."""
-    if not evidence.caused(CUTS_OFF, {launch.host}, answered - LEASE, launch.start):
+def _unheard(evidence: Evidence, launch: Launch, answered: float) -> bool:
+    """Whether the launch's host could not hear of what was answered, and may have gone on.
+
+    What was claimed before the answer, which the fence's write precedes, may start late: where its
+    host was cut off or stood still, by a lease and what it takes to end a run; once that has
+    passed, or a lease after the fault is over, the claim is void. A process that was forked before
+    its host was frozen says its first word at the thaw. What goes without a claim goes by what the
+    host knew, until it must have heard: from the answer on it was cut off all the time, or, with a
+    member of ZooKeeper away, nobody could tell it.
+    """
+    if evidence.isolated(launch):
+        return launch.start <= evidence.heard_by({launch.host}, answered)
+    if not evidence.caused(CUTS_OFF, {launch.host}, answered, launch.start, traces=LEASE):
         return False
-    soon = launch.start - answered <= LEASE + KILL
-    return soon or job.isolates or evidence.thawed(launch, answered)
+    return launch.start - answered <= LEASE + KILL or evidence.thawed(launch, answered)

@@ -29,7 +29,8 @@ def launch(minute: int = M, attempt: int = 1, host: str = "a", **changes: object
 
 
 def row(minute: int = M, attempt: int = 1, state: str = "succeeded", **changes: object) -> Row:
-    values = {"worker": "a", "reason": None, "finished": minute + 4.0, **changes}
+    over = minute + 4.0 + 10 * (attempt - 1)
+    values = {"worker": "a", "reason": None, "finished": over, **changes}
     return Row(f"r{minute}.{attempt}", "1", minute, attempt, state, **values)
 
 
@@ -51,6 +52,16 @@ def healthy() -> Record:
             assignments={"a": {"1"}, "b": set()},
         ),
     )
+
+
+def told_when_over(record: Record) -> Record:
+    """Its rows are written when their processes are over, however late those were made."""
+    seen = {one.run: one.seen + 0.5 for one in record.launches}
+    record.rows = [
+        replace(one, finished=max(one.finished or 0.0, seen.get(one.run, 0.0)))
+        for one in record.rows
+    ]
+    return record
 
 
 def on_all(*hosts: str) -> Record:

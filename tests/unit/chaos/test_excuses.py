@@ -8,7 +8,7 @@ import pytest
 
 from chaos.checker import judge
 from chaos.model import Fault, Record
-from tests.unit.chaos.records import M, healthy, instead, row
+from tests.unit.chaos.records import M, healthy, instead, row, told_when_over
 
 NEITHER = "worker a had the job and neither started nor closed this minute"
 NOBODY = "no worker could have it: none is online that carries its labels, undrained"
@@ -101,6 +101,28 @@ def test_a_deadline_has_passed_when_it_is_said_to(catch_up: str, allowed: int) -
         record.jobs[0].catch_up = catch_up
         instead(record, row(state="missed", reason=reason, finished=M + late))
         assert excused(record, away) is true
+
+
+def test_a_job_that_replaces_is_not_skipped_beside_its_run() -> None:
+    record = healthy()
+    reason = "the run before was still active and concurrency is forbid (its claim: 7)"
+    instead(record, row(state="skipped", reason=reason))
+    record.launches[0].seen = record.launches[0].end = M + 10.0
+    assert excused(told_when_over(record))
+    record.jobs[0].replaces = True
+    assert not excused(record)
+
+
+def test_what_nobody_had_told_before_a_removal_is_excused_by_the_removal() -> None:
+    record = healthy()
+    record.launches.pop()
+    record.rows.pop()
+    record.end = M
+    reason = "the job was removed, and no worker had told of this minute"
+    instead(record, row(state="skipped", reason=reason, worker=None, finished=M + 30.0))
+    assert not excused(record)
+    record.jobs[0].delete_sent = M + 1.0
+    assert excused(record)
 
 
 def test_a_pause_is_no_removal() -> None:

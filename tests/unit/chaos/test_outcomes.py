@@ -260,7 +260,7 @@ def test_a_run_over_its_timeout_is_ended() -> None:
     record = healthy()
     record.jobs[0].timeout = 15
     record.launches[1].end, record.launches[1].seen = None, M + 16.0
-    record.rows[1] = row(state="timed_out", reason="timeout of 15 s")
+    record.rows[1] = row(state="timed_out", reason="timeout of 15 s", finished=M + 17.0)
     assert judge(record).violations == []
 
 
