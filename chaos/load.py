@@ -144,6 +144,7 @@ class Load(threading.Thread):
             retries=body.get("retries", 0),
             retry_delay=body.get("retry_delay_seconds", 0.0),
             failures=FAILURES if kind == "failing" else 0,
+            timezone=body.get("timezone", "UTC"),
             kind=body.get("placement", {}).get("labels", {}).get("kind", ""),
             deadline=body.get("starting_deadline_seconds", 600),
             sent=time.time(),

@@ -33,7 +33,7 @@ def _minute(evidence: Evidence, job: Job, launch: Launch) -> Iterator[Violation]
     paused = False
     for begin, end, change in job.possibly():
         if launch.minute < begin or launch.minute not in due(
-            change.schedule, launch.minute - 60, launch.minute
+            change.schedule, launch.minute - 60, launch.minute, job.timezone
         ):
             continue
         if launch.minute >= end and not _unheard(evidence, launch, end):

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from chaos.model import Final, Job, Launch, Record, Row
+from chaos.model import Details, Final, How, Job, Launch, Record, Row
 
 BEGIN = 1_800_000_000 // 60 * 60
 M = BEGIN + 120
 HOSTS = ("a", "b")
+STANDS = How(1, "active", "* * * * *", "UTC")
 
 
 def job(**changes: object) -> Job:
@@ -52,6 +53,24 @@ def healthy() -> Record:
             assignments={"a": {"1"}, "b": set()},
         ),
     )
+
+
+def whole(record: Record, stands: How = STANDS) -> Details:
+    """How the job stands in the end, as a record of today has it: the same everywhere."""
+    final = record.final
+    record.final.details = Details(
+        jobs={"1": stands},
+        fences={slot: How(stands.revision, stands.state) for slot in final.fences},
+        assignments={
+            host: {slot: [stands] for slot in slots} for host, slots in final.assignments.items()
+        },
+        lines={
+            host: {job: [stands.schedule or ""] for job in jobs}
+            for host, jobs in final.crontabs.items()
+        },
+        zones=dict.fromkeys(HOSTS, "Etc/UTC"),
+    )
+    return record.final.details
 
 
 def told_when_over(record: Record) -> Record:
