@@ -35,7 +35,9 @@ TAKES_AWAY = (
 )
 KILLS_STARTER = ("kill dcron-launcher",)  # and with it what would see a run's exit code
 STOPS_GUARD = ("freeze", "kill dcron-launcher", "stop dcron-launcher", "restart dcron-launcher")
-STOPS_WORKER = (*TAKES_AWAY, "crond", "kill cron")
+# A crond that is killed, restarted or stands still as a minute begins is silent until the next, or
+# until its worker ticks in its place.
+STOPS_WORKER = (*TAKES_AWAY, "crond", "kill cron", "stop cron", "restart cron")
 CUTS_OFF = (
     *STOPS_ALL,
     *("freeze", "cut", "halves", "one way", "stop dcron-worker", "stop dcron-launcher"),
@@ -43,7 +45,7 @@ CUTS_OFF = (
 STOPS_STORE = ("object store away", "power", "freeze", "cut", "halves", "one way")
 TAKES_MEMBER = (
     *("power", "freeze", "cut", "halves", "one way"),
-    *("kill dcron-zookeeper", "stop dcron-zookeeper"),
+    *("kill dcron-zookeeper", "stop dcron-zookeeper", "restart dcron-zookeeper"),
 )
 
 

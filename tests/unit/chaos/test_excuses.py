@@ -67,6 +67,25 @@ def test_a_fault_after_a_worker_should_have_launched_excuses_nothing() -> None:
     assert not excused(record, Fault("crond stopped", ("a",), M + 30.0, M + 50.0))
 
 
+@pytest.mark.parametrize(
+    ("kind", "begin", "end", "believed"),
+    [
+        ("stop cron", -20.0, 45.0, True),
+        ("restart cron", -0.5, 1.0, True),
+        ("restart cron", -40.0, -38.0, False),
+        ("restart mariadb", -5.0, 40.0, False),
+        ("restart haproxy", -5.0, 40.0, False),
+        ("restart swift-proxy", -5.0, 40.0, False),
+    ],
+)
+def test_a_minute_passes_without_a_tick_where_crond_was_silent_as_it_began(
+    kind: str, begin: float, end: float, believed: bool
+) -> None:
+    record = healthy()
+    instead(record, row(state="missed", reason=PASSED, finished=M + 61.0))
+    assert excused(record, Fault(kind, ("a",), M + begin, M + end)) is believed
+
+
 def test_a_fault_that_was_over_when_it_was_due_lets_it_start_late() -> None:
     record = healthy()
     instead(record, row(state="missed", reason=PASSED, finished=M + 61.0))

@@ -208,6 +208,7 @@ def test_what_a_later_text_does_is_not_what_the_first_fails() -> None:
         Fault("power", ("a",), M + 3.0, M + 5.0),
         Fault("ZooKeeper away", ("a", "b"), M - 7.0, M + 20.0),
         Fault("freeze", ("ctl3",), M - 6.0, M + 20.0),
+        Fault("restart dcron-zookeeper", ("ctl1",), M - 2.0, M - 1.0),
     ],
     ids=lambda fault: fault.kind,
 )
