@@ -22,6 +22,7 @@ from chaos.excuses import every_due_minute_is_accounted_for, every_excuse_is_tru
 from chaos.model import Fault, Launch, Record
 from chaos.outcomes import (
     a_loss_is_not_repeated_against_the_jobs_will,
+    a_process_has_what_its_job_gives,
     an_id_names_one_row,
     attempts_follow_where_owed,
     every_launch_has_its_row,
@@ -156,6 +157,7 @@ RULES: tuple[Rule, ...] = (
     minutes_go_forward,
     what_was_asked_for_is_told,
     every_launch_has_its_row,
+    a_process_has_what_its_job_gives,
     an_id_names_one_row,
     every_row_is_true,
     attempts_follow_where_owed,

@@ -10,7 +10,17 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 
-from chaos.evidence import PROMPT, STOPS_GUARD, STOPS_STORE, THAW, Evidence, Key, Violation
+from chaos.evidence import (
+    ANYTHING,
+    PROMPT,
+    STOPS_GUARD,
+    STOPS_STORE,
+    THAW,
+    Evidence,
+    Key,
+    Violation,
+)
+from chaos.faults import CONTROL
 from chaos.model import Asked, Job, Row
 from chaos.outcomes import NOTICED
 
@@ -42,9 +52,9 @@ def a_kill_is_heeded(evidence: Evidence, counts: Counter[str]) -> Iterator[Viola
     It may have ended by itself at the same time: then its row says how, with an end that is not
     later than the request can have taken. Tolerated is what keeps its worker from hearing of the
     request, or from carrying it out: the faults that take a worker away or a member of ZooKeeper's;
-    while a file is being fetched, those of the object store. Where the worker is gone the leader
-    closes the run in its stead: NOTICED is what that may take. A request that was not answered by
-    202 asks nothing here.
+    while a file is being fetched, those of the object store, while a secret is, any. Where the
+    worker is gone the leader closes the run in its stead: NOTICED is what that may take. A request
+    that was not answered by 202 asks nothing here.
     """
     for job in evidence.jobs.values():
         for asked in job.asked:
@@ -62,6 +72,8 @@ def _unheeded(evidence: Evidence, job: Job, asked: Asked, at: float) -> Iterator
     by = evidence.heard_by(hosts, at + PROMPT, NOTICED)
     if job.file:
         by = evidence.put_off(STOPS_STORE, hosts, by, PROMPT)
+    if job.secret:
+        by = evidence.put_off(ANYTHING, (*hosts, *CONTROL), by, PROMPT)
     for one in rows:
         launches = evidence.by_run.get(one.run, [])
         begun = max((launch.start for launch in launches), default=0.0)

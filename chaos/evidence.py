@@ -43,6 +43,7 @@ CUTS_OFF = (
     *("freeze", "cut", "halves", "one way", "stop dcron-worker", "stop dcron-launcher"),
 )
 STOPS_STORE = ("object store away", "power", "freeze", "cut", "halves", "one way")
+ANYTHING = ("",)
 TAKES_MEMBER = (
     *("power", "freeze", "cut", "halves", "one way"),
     *("kill dcron-zookeeper", "stop dcron-zookeeper", "restart dcron-zookeeper"),
@@ -130,6 +131,15 @@ class Evidence:
             moment = self.put_off(TAKES_AWAY, hosts, moment, traces)
             moment = self.put_off(TAKES_MEMBER, CONTROL, moment, traces)
         return moment
+
+    def withheld(self, job: Job, hosts: Iterable[str], begin: float, end: float) -> bool:
+        """Whether what the job needs may not have been to be had on these hosts: its file, by the
+        object store; its secret, which the leader seals for the worker in the database, by
+        anything on them or on a control host."""
+        hosts = list(hosts)
+        if job.file and self.caused(STOPS_STORE, hosts, begin, end):
+            return True
+        return job.secret and self.caused(ANYTHING, (*hosts, *CONTROL), begin, end)
 
     def stopped(self, hosts: Iterable[str], begin: float, end: float) -> bool:
         """Whether something kept a worker of these hosts from launching."""

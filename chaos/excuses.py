@@ -10,7 +10,6 @@ from chaos.evidence import (
     LOOK,
     PROMPT,
     RETURN,
-    STOPS_STORE,
     TAKES_AWAY,
     Evidence,
     Key,
@@ -128,7 +127,7 @@ def _was_stopped(job: Job, row: Row, said: float) -> bool:
 
 def _was_running(evidence: Evidence, job: Job, row: Row, said: float) -> bool:
     """Another run of the job lived when this one was skipped, or its end could not be told yet:
-    something had stopped its host, or its file could not be had."""
+    something had stopped its host, or its file or secret could not be had."""
     where = row.worker if job.everywhere else None
     for (name, minute, host), launches in evidence.launches.items():
         if name != job.id or minute == row.minute or (where is not None and host != where):
@@ -136,10 +135,10 @@ def _was_running(evidence: Evidence, job: Job, row: Row, said: float) -> bool:
         if _held(evidence, launches, row.minute, said):
             return True
     earlier = [one for one in evidence.record.rows if one.job == job.id and one.minute < row.minute]
-    return job.file and any(
+    return any(
         (one.finished or said) >= row.minute
         and one.worker is not None
-        and evidence.caused(STOPS_STORE, {one.worker}, one.minute, row.minute)
+        and evidence.withheld(job, {one.worker}, one.minute, row.minute)
         for one in earlier
         if where is None or one.worker == where
     )

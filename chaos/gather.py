@@ -48,6 +48,8 @@ def launches(host: str, lines: Iterable[str]) -> list[Launch]:
             launch.seen = float(words[2])
             if words[0] == "E":
                 launch.end = launch.seen
+        elif words[:1] == ["W"] and len(words) == 4 and words[1] in newest:
+            newest[words[1]].lacks = words[2]
         else:
             raise ValueError(f"{host}: a line that no job of the load writes: {line!r}")
     return found

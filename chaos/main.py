@@ -87,6 +87,7 @@ def main() -> int:
         _exec(host, f"rm -rf {TRUTH}; install -d -m 1777 {TRUTH}")
     load = Load(api.ask, random.Random(options.seed + 1), at_once=26, most=options.jobs)
     faults = Faults(_lab, rng, options.faults, _led, _say)
+    load.make_secret()
     load.start()
     until = begin + options.minutes * 60
     threading.Event().wait(70)  # a first quiet minute: every kind of job has stood and run

@@ -53,6 +53,8 @@ class Job:
     isolates: bool = False  # on_isolation: run
     replaces: bool = False  # concurrency: replace
     file: bool = False  # it has a file, which has to be had before it can run
+    secret: bool = False  # it has a secret, which has to be had, too
+    arguments: bool = False
     catch_up: str = "latest"
     timeout: float | None = None  # seconds
     retries: int = 0
@@ -144,7 +146,7 @@ def due(schedule: str, after: float, until: float, timezone: str = "UTC") -> Ite
 @dataclass(slots=True)
 class Launch:
     """A process that ran, by its own account. `seen`: the last it wrote. `revision`: that of the
-    text that it ran."""
+    text that it ran. `lacks`: what its job gives it and it did not get."""
 
     job: str
     minute: int
@@ -156,6 +158,7 @@ class Launch:
     seen: float
     end: float | None = None
     revision: int = 0
+    lacks: str | None = None
 
     @property
     def manual(self) -> bool:

@@ -63,9 +63,11 @@ def minutes_go_forward(evidence: Evidence, counts: Counter[str]) -> Iterator[Vio
             yield Violation("backward", launch.job, launch.minute, what)
         else:
             newest[line] = launch
-        # Between a claim and its process may be a lease at most; a file may have to be waited for.
+        # Between a claim and its process may be a lease at most; a file or a secret may have to be
+        # waited for.
         claimed = launch.start - LEASE - KILL - UNDER_WAY
-        late = job.catch_up != "all" and not job.file and claimed > launch.minute + 60
+        waits = job.file or job.secret
+        late = job.catch_up != "all" and not waits and claimed > launch.minute + 60
         if late and any(launch.minute < one <= claimed for one in job.surely_due(claimed)):
             what = f"began at {launch.start - launch.minute:.1f} s, and a later minute was due"
             yield Violation("overtaken", launch.job, launch.minute, what)

@@ -257,6 +257,33 @@ def test_a_file_that_was_not_to_be_had_until_the_deadline_fails_the_run() -> Non
     assert judge(record).violations == []
 
 
+@pytest.mark.parametrize(
+    ("fault", "believed"),
+    [
+        (Fault("database away", ("a", "b"), M - 5.0, M + 50.0), True),
+        (Fault("kill dcron-manager", ("ctl2",), M - 5.0, M - 4.0), True),
+        (Fault("power", ("b",), M - 5.0, M + 50.0), False),
+    ],
+)
+def test_a_secret_is_withheld_by_what_is_wrong_on_its_host_or_a_control_host(
+    fault: Fault, believed: bool
+) -> None:
+    record = healthy()
+    record.jobs[0].deadline = 45
+    reason = "no secret (until its starting deadline of 45 s)"
+    instead(record, row(state="failed", reason=reason, finished=M + 46.0))
+    record.faults = [fault]
+    assert "false row" in rules(record)
+    record.jobs[0].secret = True
+    assert ("false row" in rules(record)) is not believed
+
+
+def test_a_process_without_what_its_job_gives_is_found() -> None:
+    record = healthy()
+    record.launches[1].lacks = "secret"
+    assert rules(record) == {"lacking"}
+
+
 def test_a_run_over_its_timeout_is_ended() -> None:
     record = healthy()
     record.jobs[0].timeout = 15

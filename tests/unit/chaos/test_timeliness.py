@@ -103,6 +103,25 @@ def test_an_older_minute_runs_beside_a_due_one_only_if_all_are_caught_up(
     assert rules(record) == expected
 
 
+def test_a_run_that_waits_for_a_secret_is_not_overtaken() -> None:
+    record = healthy()
+    delayed(record, 1, M + 80.0)
+    delayed(record, 2, M + 82.0)
+    record.jobs[0].secret = True
+    assert rules(record) == []
+
+
+def test_minutes_are_those_of_the_jobs_own_zone() -> None:
+    record = healthy()
+    record.jobs[0].schedule = "*/2 * * * *"  # M is due by it in UTC
+    record.jobs[0].timezone = "Asia/Kathmandu"
+    assert rules(record) == ["not due"]
+    record.launches.pop(1)
+    record.rows.pop(1)
+    assert rules(record) == []
+    assert judge(record).counts["due launched"] == 2
+
+
 def test_minutes_that_are_caught_up_begin_oldest_first() -> None:
     record = healthy()
     record.jobs[0].catch_up = "all"
