@@ -92,13 +92,13 @@ def nothing_outlives_its_row(evidence: Evidence, counts: Counter[str]) -> Iterat
     it. THAW is what is promised of a host that was frozen, or whose launcher was: a process that
     the leader called `lost` meanwhile writes until the guard ends it. A claimed run of
     `on_isolation: run` has no lease: where its host is cut off it goes on, and the leader calls it
-    `lost`.
+    `lost`, or `killed` if somebody asked.
     """
     for launch in evidence.record.launches:
         row, job = evidence.row_of.get(launch.run), evidence.jobs.get(launch.job)
         if row is None or job is None or row.finished is None:
             continue
-        if launch.seen <= row.finished + THAW or (job.isolates and row.state == "lost"):
+        if launch.seen <= row.finished + THAW or (job.isolates and row.state in ("lost", "killed")):
             continue
         if evidence.thawed(launch, row.finished) or evidence.stood_still(launch, row.finished):
             counts["seen after their rows' ends, by a thaw"] += 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 
 from chaos.evidence import CUTS_OFF, KILL, LEASE, UNDER_WAY, Evidence, Violation
 from chaos.model import Job, Launch, due
@@ -36,7 +37,7 @@ def _minute(evidence: Evidence, job: Job, launch: Launch) -> Iterator[Violation]
             change.schedule, launch.minute - 60, launch.minute, job.timezone
         ):
             continue
-        if launch.minute >= end and not _unheard(evidence, launch, end):
+        if launch.minute >= end and not _unheard(evidence, job, launch, end):
             continue
         if not change.paused:
             return
@@ -91,14 +92,14 @@ def _by_an_old_state(
         late = launch.start - begin
         if late <= UNDER_WAY or (end is not None and launch.start >= end):
             continue
-        if _unheard(evidence, launch, begin):
+        if _unheard(evidence, job, launch, begin):
             counts[f"{what}, on a host cut off"] += 1
             continue
         counts[f"after: {what}"] += 1
         yield Violation(what, launch.job, launch.minute, f"started {late:.1f} s after it")
 
 
-def _unheard(evidence: Evidence, launch: Launch, answered: float) -> bool:
+def _unheard(evidence: Evidence, job: Job, launch: Launch, answered: float) -> bool:
     """Whether the launch's host could not hear of what was answered, and may have gone on.
 
     What was claimed before the answer, which the fence's write precedes, may start late: where its
@@ -112,4 +113,6 @@ def _unheard(evidence: Evidence, launch: Launch, answered: float) -> bool:
         return launch.start <= evidence.heard_by({launch.host}, answered)
     if not evidence.caused(CUTS_OFF, {launch.host}, answered, launch.start, traces=LEASE):
         return False
-    return launch.start - answered <= LEASE + KILL or evidence.thawed(launch, answered)
+    # Nothing ends what has no lease just because the host stood still.
+    thawed = replace(launch, seen=launch.start) if job.isolates else launch
+    return launch.start - answered <= LEASE + KILL or evidence.thawed(thawed, launch.start)

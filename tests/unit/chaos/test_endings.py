@@ -133,6 +133,10 @@ def test_what_goes_on_where_it_is_cut_off_may_be_called_lost() -> None:
     record = outliving(6.0, "lost", Fault("cut", ("a",), M + 65.0, M + 120.0))
     record.jobs[0].isolates = True
     assert rules(record) == set()
+    record.jobs[0].delete_sent = M + 80.0  # which asks for the end
+    record.rows[2] = replace(record.rows[2], state="killed")
+    assert "outlives" not in rules(record)
+    record.jobs[0].delete_sent = None
     record.rows[2] = replace(record.rows[2], state="succeeded")
     record.launches[2].end = record.launches[2].seen
     assert rules(record) == {"outlives"}

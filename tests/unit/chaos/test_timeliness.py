@@ -191,6 +191,28 @@ def test_a_fault_that_was_over_long_before_the_answer_explains_no_late_launch() 
 
 
 @pytest.mark.parametrize(
+    ("thawed", "seen", "isolates", "expected"),
+    [
+        (0.5, 0.9, False, []),
+        (0.5, 9.0, False, ["deleted"]),
+        (0.5, 9.0, True, []),
+        (2.0, 2.1, False, ["deleted"]),
+        (2.0, 2.1, True, ["deleted"]),
+    ],
+)
+def test_a_process_that_was_frozen_before_its_first_word_says_it_at_the_thaw(
+    thawed: float, seen: float, isolates: bool, expected: list[str]
+) -> None:
+    record = late_after_a_deletion(14.0, healed=60.0)
+    record.jobs[0].isolates = isolates
+    last = record.launches[2]
+    end = last.start - thawed
+    last.seen = last.end = end + seen
+    record.faults = [Fault("freeze", ("a",), last.start - 14.5, end)]
+    assert rules(record) == expected
+
+
+@pytest.mark.parametrize(
     ("faults", "expected"),
     [
         # It was cut off from before the deletion until after the launch.
