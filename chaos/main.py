@@ -163,7 +163,7 @@ def _tell(record: Record, options: argparse.Namespace) -> int:
 
 def _judged(record: Record, options: argparse.Namespace) -> int:
     if record.final.details is None:
-        _say("an older record: revisions, states and schedules in the end are not compared")
+        _say("an older record: delays, kills and how jobs stand in the end are not asked")
     verdict = judge(record, minima(options.minutes, options.faults))
     for line in report.violations(verdict):
         _say(line)
