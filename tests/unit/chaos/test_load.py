@@ -23,12 +23,6 @@ from tests.unit.app.api_client import NOW, Api, open_api
 from tests.unit.chaos.records import M
 
 
-@pytest.fixture
-def api(tmp_path: Path) -> Iterator[Api]:
-    with open_api(tmp_path) as opened:
-        yield opened
-
-
 @dataclass
 class Said:
     status_code: int
@@ -59,30 +53,36 @@ def every_kind() -> set[str]:
     return {kind for kind, _ in kinds(rng, NOW)}
 
 
-@pytest.fixture
-def acted(api: Api, monkeypatch: pytest.MonkeyPatch) -> Load:
+@pytest.fixture(scope="module")
+def acted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Load, Api]]:
     """A load that has acted for long on the API, which took all of it."""
-    monkeypatch.setattr(module, "time", SimpleNamespace(time=lambda: NOW))
-    load = load_on(api)
-    load.make_secret()
-    for _ in range(130):
-        load.act()
-    return load
+    folder = tmp_path_factory.mktemp("api")
+    with open_api(folder) as api, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "time", SimpleNamespace(time=lambda: NOW))
+        load = load_on(api)
+        load.make_secret()
+        for _ in range(130):
+            load.act()
+        yield load, api
 
 
-def test_every_kind_of_job_is_taken_changed_and_paused_but_a_one_shot(acted: Load) -> None:
-    assert {kind_of(job.name) for job in acted.jobs} == every_kind()
-    assert all(job.id is not None for job in acted.jobs)
-    changed = {kind_of(job.name) for job in acted.jobs if any(c.revision for c in job.changes)}
-    paused = {kind_of(job.name) for job in acted.jobs if job.pauses}
+def test_every_kind_of_job_is_taken_changed_and_paused_but_a_one_shot(
+    acted: tuple[Load, Api],
+) -> None:
+    jobs = acted[0].jobs
+    assert {kind_of(job.name) for job in jobs} == every_kind()
+    assert all(job.id is not None for job in jobs)
+    changed = {kind_of(job.name) for job in jobs if any(c.revision for c in job.changes)}
+    paused = {kind_of(job.name) for job in jobs if job.pauses}
     assert changed >= {"file", "binary", "zoned", "secret", "limited"}
     assert paused & {"file", "binary"} and paused & {"zoned", "secret", "limited"}
     assert "one-shot" not in changed | paused
 
 
-def test_the_api_has_each_job_as_its_diary_says(acted: Load, api: Api) -> None:
+def test_the_api_has_each_job_as_its_diary_says(acted: tuple[Load, Api]) -> None:
+    load, api = acted
     told = {job["id"]: job for job in api.get("/jobs").json}
-    standing = [job for job in acted.jobs if job.delete_sent is None]
+    standing = [job for job in load.jobs if job.delete_sent is None]
     assert len(standing) > 20
     for job in standing:
         how, row = how_the_api_has(told[job.id or ""]), told[job.id or ""]
