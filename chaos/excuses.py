@@ -10,7 +10,9 @@ from chaos.evidence import (
     LOOK,
     PROMPT,
     RETURN,
+    STOPS_WORKER,
     TAKES_AWAY,
+    UNDER_WAY,
     Evidence,
     Key,
     Violation,
@@ -145,9 +147,11 @@ def _was_running(evidence: Evidence, job: Job, row: Row, said: float) -> bool:
 
 
 def _held(evidence: Evidence, launches: list[Launch], minute: int, said: float) -> bool:
-    """Attempts of one run hold the job from the first start to the last end, and until that could
-    be written down."""
-    if launches[0].start > said:
+    """Attempts of one run hold the job from the first claim to the last end, and until that could
+    be written down. The first word of a process comes after its claim, and later where something
+    stopped its host between the two."""
+    first = launches[0]
+    if first.start > evidence.put_off(STOPS_WORKER, {first.host}, said + UNDER_WAY, RETURN):
         return False
     last = max(launches, key=lambda one: one.seen)
     return last.seen + PROMPT >= minute or evidence.stopped({last.host}, last.seen, said)

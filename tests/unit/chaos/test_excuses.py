@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 
 from chaos.checker import judge
-from chaos.model import Fault, Record
-from tests.unit.chaos.records import M, healthy, instead, row, told_when_over
+from chaos.model import Asked, Fault, Record, Row
+from tests.unit.chaos.records import M, healthy, instead, launch, row, told_when_over
 
 NEITHER = "worker a had the job and neither started nor closed this minute"
 NOBODY = "no worker could have it: none is online that carries its labels, undrained"
@@ -120,6 +120,28 @@ def test_a_deadline_has_passed_when_it_is_said_to(catch_up: str, allowed: int) -
         record.jobs[0].catch_up = catch_up
         instead(record, row(state="missed", reason=reason, finished=M + late))
         assert excused(record, away) is true
+
+
+@pytest.mark.parametrize(
+    ("after", "fault", "believed"),
+    [
+        (0.1, None, True),
+        (4.0, None, False),
+        (4.0, Fault("stop dcron-launcher", ("a",), M - 5.0, M + 7.0), True),
+        (4.0, Fault("stop dcron-launcher", ("b",), M - 5.0, M + 7.0), False),
+    ],
+)
+def test_a_run_holds_its_job_from_its_claim_which_is_before_its_first_word(
+    after: float, fault: Fault | None, believed: bool
+) -> None:
+    record = healthy()
+    reason = "the run before was still active and concurrency is forbid (its claim: m.q)"
+    instead(record, row(state="skipped", reason=reason, finished=M + 7.3))
+    begun = M + 7.3 + after
+    record.jobs[0].asked = [Asked(M + 2.0, "q")]
+    record.launches.append(launch(M + 2, run="q", start=begun, seen=begun + 1, end=begun + 1))
+    record.rows.append(Row("q", "1", M + 2, 1, "succeeded", "a", None, begun + 1.1))
+    assert excused(record, *([fault] if fault else [])) is believed
 
 
 def test_a_job_that_replaces_is_not_skipped_beside_its_run() -> None:
