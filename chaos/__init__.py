@@ -4,6 +4,7 @@
     load     jobs of all kinds, made and deleted all the while
     faults   what is broken, when, for how long (drawn from a seed)
     gather   the truth from the hosts, and dcron's own records
+    standing what stands in the end, in crontabs, ZooKeeper and the API
     checker  the judge: a pure function of the model
     report   the last line, and the picture
 

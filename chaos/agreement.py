@@ -1,12 +1,22 @@
-"""What stands when all is healed: crontabs, the API and ZooKeeper say the same."""
+"""What stands when all is healed: crontabs, the API and ZooKeeper say the same.
+
+By then nothing is under way: the last fault was healed, all workers were online, and QUIET seconds
+have passed, in which leader and workers have compared what they have several times. So nothing is
+tolerated here, but where the client itself does not know what it wanted.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from functools import lru_cache
 
 from chaos.evidence import Evidence, Violation
-from chaos.model import Job
+from chaos.model import Details, How, Job, due
+
+TICK = "* * * * *"  # the line for jobs that no line of their own can serve
+DAY = 86_400
+UTC = ("UTC", "Etc/UTC")
 
 
 def all_agree_in_the_end(evidence: Evidence, counts: Counter[str]) -> Iterator[Violation]:
@@ -32,6 +42,9 @@ def all_agree_in_the_end(evidence: Evidence, counts: Counter[str]) -> Iterator[V
             said = final.holders.get(name)
             yield Violation("crontab", name, None, f"stands on {where}, the API says {said}")
         yield from _in_zookeeper(evidence, name, job)
+        if final.details is not None:
+            counts["compared whole"] += 1
+            yield from _details(evidence, final.details, name, where)
 
 
 def _waits_for_its_job(evidence: Evidence, what: str) -> bool:
@@ -76,6 +89,57 @@ def _in_zookeeper(evidence: Evidence, name: str, job: Job) -> Iterator[Violation
     if assigned != set(wanted.items()):
         what = f"assigned are {sorted(assigned)}, the API says {wanted}"
         yield Violation("assignment", name, None, what)
+
+
+def _details(
+    evidence: Evidence, details: Details, name: str, where: list[str]
+) -> Iterator[Violation]:
+    """Revision, state and schedule are one in API, fences, assignments and crontabs."""
+    told = details.jobs.get(name)
+    if told is None:
+        yield Violation("record", name, None, "stands, and the API tells of no such job")
+        return
+    if not _as_asked(evidence.jobs[name], told):
+        what = f"the API has {told}, asked for was {evidence.jobs[name].newest}"
+        yield Violation("record", name, None, what)
+    for slot, fence in details.fences.items():
+        if _job(slot) == name and (fence.revision, fence.state) != (told.revision, told.state):
+            yield Violation("fence", name, None, f"the fence of {slot} has {fence}, the API {told}")
+    for host, slots in details.assignments.items():
+        for slot, editions in slots.items():
+            if _job(slot) == name and editions != [told]:
+                what = f"{slot} is assigned to {host} as {editions}, the API has {told}"
+                yield Violation("assignment", name, None, what)
+    for host in where:
+        lines = details.lines.get(host, {}).get(name, [])
+        if len(lines) != 1 or not _fires(lines[0], told, details.zones.get(host, "")):
+            what = f"in the crontab of {host} by {lines}, the API has {told}"
+            yield Violation("crontab", name, None, what)
+
+
+def _as_asked(job: Job, told: How) -> bool:
+    """Whether the record has what its client wanted last. A request without an answer may be
+    carried out late, even after one that was answered: then anything may stand."""
+    if any(change.acknowledged is None for change in job.changes):
+        return True
+    newest = job.newest
+    state = "paused" if newest.paused else "active"
+    wanted = (state, job.timezone, _minutes(newest.schedule))
+    return wanted == (told.state, told.timezone, _minutes(told.schedule or ""))
+
+
+def _fires(fields: str, told: How, zone: str) -> bool:
+    """Whether a crontab's line is the job's: at the same minutes, or each minute where its
+    schedule is of another zone than crond's, or that cannot be told."""
+    if told.timezone == zone or (told.timezone in UTC and zone in UTC):
+        return _minutes(fields) == _minutes(told.schedule or "")
+    return fields == TICK
+
+
+@lru_cache(maxsize=256)
+def _minutes(schedule: str) -> frozenset[int]:
+    """When it fires within a day, whatever it is written like."""
+    return frozenset(due(schedule, -1, DAY - 1))
 
 
 def _job(slot: str) -> str:

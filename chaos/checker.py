@@ -11,11 +11,18 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from chaos.agreement import all_agree_in_the_end
+from chaos.endings import (
+    a_kill_is_heeded,
+    a_retry_waits_for_its_delay,
+    nothing_outlives_its_row,
+    timeouts_hold,
+)
 from chaos.evidence import Evidence, Violation
 from chaos.excuses import every_due_minute_is_accounted_for, every_excuse_is_true
 from chaos.model import Fault, Launch, Record
 from chaos.outcomes import (
     a_loss_is_not_repeated_against_the_jobs_will,
+    a_process_has_what_its_job_gives,
     an_id_names_one_row,
     attempts_follow_where_owed,
     every_launch_has_its_row,
@@ -150,9 +157,14 @@ RULES: tuple[Rule, ...] = (
     minutes_go_forward,
     what_was_asked_for_is_told,
     every_launch_has_its_row,
+    a_process_has_what_its_job_gives,
     an_id_names_one_row,
     every_row_is_true,
     attempts_follow_where_owed,
+    timeouts_hold,
+    a_kill_is_heeded,
+    nothing_outlives_its_row,
+    a_retry_waits_for_its_delay,
     all_agree_in_the_end,
 )
 

@@ -23,8 +23,9 @@ PROMPT = 10.0  # seconds in which a worker that nothing hinders has launched
 Key = tuple[str, int, str]  # job, minute, host of a job that runs everywhere
 
 # By the beginning of a fault's kind: what keeps all workers from launching; what makes one look
-# away; what keeps one from launching; what keeps one from hearing of a change; what keeps files
-# from being had; what may take ZooKeeper's leader from everybody, for longer than a lease.
+# away; what keeps one from launching; what keeps one from hearing of a change; what keeps its runs
+# from being guarded; what keeps files from being had; what may take ZooKeeper's leader from
+# everybody, for longer than a lease.
 STOPS_ALL = ("ZooKeeper away", "power all")
 TAKES_AWAY = (
     *STOPS_ALL,
@@ -33,15 +34,19 @@ TAKES_AWAY = (
     *("kill dcron-launcher", "stop dcron-launcher", "restart dcron-launcher"),
 )
 KILLS_STARTER = ("kill dcron-launcher",)  # and with it what would see a run's exit code
-STOPS_WORKER = (*TAKES_AWAY, "crond", "kill cron")
+STOPS_GUARD = ("freeze", "kill dcron-launcher", "stop dcron-launcher", "restart dcron-launcher")
+# A crond that is killed, restarted or stands still as a minute begins is silent until the next, or
+# until its worker ticks in its place.
+STOPS_WORKER = (*TAKES_AWAY, "crond", "kill cron", "stop cron", "restart cron")
 CUTS_OFF = (
     *STOPS_ALL,
     *("freeze", "cut", "halves", "one way", "stop dcron-worker", "stop dcron-launcher"),
 )
 STOPS_STORE = ("object store away", "power", "freeze", "cut", "halves", "one way")
+ANYTHING = ("",)
 TAKES_MEMBER = (
     *("power", "freeze", "cut", "halves", "one way"),
-    *("kill dcron-zookeeper", "stop dcron-zookeeper"),
+    *("kill dcron-zookeeper", "stop dcron-zookeeper", "restart dcron-zookeeper"),
 )
 
 
@@ -86,17 +91,55 @@ class Evidence:
         return (job, minute, host if known and known.everywhere else "")
 
     def caused(
-        self, kinds: tuple[str, ...], hosts: Iterable[str], begin: float, end: float
+        self,
+        kinds: tuple[str, ...],
+        hosts: Iterable[str],
+        begin: float,
+        end: float,
+        traces: float = RETURN,
     ) -> bool:
-        """Whether a fault of these kinds on one of the hosts, or its traces, touches the span."""
+        """Whether a fault of these kinds on one of the hosts, or its traces, which last so many
+        seconds, touches the span."""
         wanted = set(hosts)
         return any(
             fault.kind.startswith(kinds)
             and wanted.intersection(fault.hosts)
             and fault.begin <= end
-            and begin <= fault.end + RETURN
+            and begin <= fault.end + traces
             for fault in self.record.faults
         )
+
+    def put_off(
+        self, kinds: tuple[str, ...], hosts: Iterable[str], moment: float, traces: float
+    ) -> float:
+        """Until when something that has to be done on the hosts by this moment may be left undone:
+        a fault of these kinds that is there then, or whose traces are, puts it off until they are
+        over, and so may the next."""
+        wanted = set(hosts)
+        for fault in sorted(self.record.faults, key=lambda one: one.begin):
+            if fault.kind.startswith(kinds) and wanted.intersection(fault.hosts):
+                over = fault.end + traces
+                moment = over if fault.begin <= moment < over else moment
+        return moment
+
+    def heard_by(self, hosts: Iterable[str], moment: float, traces: float = RETURN) -> float:
+        """When workers of these hosts must have heard of what ZooKeeper was told by this moment;
+        without a leader of ZooKeeper's nobody hears of anything."""
+        before, hosts = 0.0, list(hosts)
+        while before != moment:
+            before = moment
+            moment = self.put_off(TAKES_AWAY, hosts, moment, traces)
+            moment = self.put_off(TAKES_MEMBER, CONTROL, moment, traces)
+        return moment
+
+    def withheld(self, job: Job, hosts: Iterable[str], begin: float, end: float) -> bool:
+        """Whether what the job needs may not have been to be had on these hosts: its file, by the
+        object store; its secret, which the leader seals for the worker in the database, by
+        anything on them or on a control host."""
+        hosts = list(hosts)
+        if job.file and self.caused(STOPS_STORE, hosts, begin, end):
+            return True
+        return job.secret and self.caused(ANYTHING, (*hosts, *CONTROL), begin, end)
 
     def stopped(self, hosts: Iterable[str], begin: float, end: float) -> bool:
         """Whether something kept a worker of these hosts from launching."""

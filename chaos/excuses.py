@@ -10,8 +10,9 @@ from chaos.evidence import (
     LOOK,
     PROMPT,
     RETURN,
-    STOPS_STORE,
+    STOPS_WORKER,
     TAKES_AWAY,
+    UNDER_WAY,
     Evidence,
     Key,
     Violation,
@@ -79,10 +80,12 @@ def _had_not_joined(evidence: Evidence, job: Job, minute: int, host: str) -> boo
 def is_true(evidence: Evidence, job: Job, row: Row) -> bool:
     """Whether what a `missed` or `skipped` row gives as its reason was so."""
     reason, said = row.reason or "", row.finished or row.minute
-    if row.state == "skipped" and "could start" in reason:
+    if row.state == "skipped" and ("could start" in reason or "was removed" in reason):
         return _was_stopped(job, row, said)
     if row.state == "skipped":
-        return not job.overlaps and _was_running(evidence, job, row, said)
+        # Only a job that forbids overlap waits for the run before: `replace` ends it.
+        forbids = not (job.overlaps or job.replaces)
+        return forbids and _was_running(evidence, job, row, said)
     late = (row.minute + PROMPT, row.minute + job.deadline)
     if "none is online" in reason:
         return evidence.stopped_all_along(evidence.may_have(job), *late)
@@ -126,7 +129,7 @@ def _was_stopped(job: Job, row: Row, said: float) -> bool:
 
 def _was_running(evidence: Evidence, job: Job, row: Row, said: float) -> bool:
     """Another run of the job lived when this one was skipped, or its end could not be told yet:
-    something had stopped its host, or its file could not be had."""
+    something had stopped its host, or its file or secret could not be had."""
     where = row.worker if job.everywhere else None
     for (name, minute, host), launches in evidence.launches.items():
         if name != job.id or minute == row.minute or (where is not None and host != where):
@@ -134,19 +137,21 @@ def _was_running(evidence: Evidence, job: Job, row: Row, said: float) -> bool:
         if _held(evidence, launches, row.minute, said):
             return True
     earlier = [one for one in evidence.record.rows if one.job == job.id and one.minute < row.minute]
-    return job.file and any(
+    return any(
         (one.finished or said) >= row.minute
         and one.worker is not None
-        and evidence.caused(STOPS_STORE, {one.worker}, one.minute, row.minute)
+        and evidence.withheld(job, {one.worker}, one.minute, row.minute)
         for one in earlier
         if where is None or one.worker == where
     )
 
 
 def _held(evidence: Evidence, launches: list[Launch], minute: int, said: float) -> bool:
-    """Attempts of one run hold the job from the first start to the last end, and until that could
-    be written down."""
-    if launches[0].start > said:
+    """Attempts of one run hold the job from the first claim to the last end, and until that could
+    be written down. The first word of a process comes after its claim, and later where something
+    stopped its host between the two."""
+    first = launches[0]
+    if first.start > evidence.put_off(STOPS_WORKER, {first.host}, said + UNDER_WAY, RETURN):
         return False
     last = max(launches, key=lambda one: one.seen)
     return last.seen + PROMPT >= minute or evidence.stopped({last.host}, last.seen, said)

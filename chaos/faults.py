@@ -21,6 +21,8 @@ HOSTS = CONTROL + NODES
 WORKER_UNITS = ("dcron-worker", "dcron-launcher")
 UNITS = (*WORKER_UNITS, "dcron-manager", "dcron-api")
 SERVERS = ("mariadb", "dcron-zookeeper", "haproxy", "cron")
+STORE = ("swift-proxy", "swift-object")  # of each control host: one is missed by nobody for long
+EVERYWHERE = (*WORKER_UNITS, "cron")  # units that all hosts have
 HEALS = 180.0  # seconds until all is whole again after a fault
 SINGLE = 0.7  # part of the faults that come alone
 
@@ -55,7 +57,7 @@ class Aim:
     def unit(self, units: Sequence[str]) -> tuple[str, str]:
         """One of these units, and a host that has it."""
         unit = self.rng.choice(units)
-        return unit, self.any() if unit in WORKER_UNITS else self.control()
+        return unit, self.any() if unit in EVERYWHERE else self.control()
 
 
 def draw(rng: random.Random, kinds: Sequence[str] = (), led: Sequence[str] = ()) -> list[Plan]:
@@ -120,23 +122,31 @@ def _kill_unit(aim: Aim) -> Plan:
 
 
 def _restart_unit(aim: Aim) -> Plan:
-    unit, host = aim.unit(UNITS)
+    return _restarted(*aim.unit(UNITS))
+
+
+def _restart_server(aim: Aim) -> Plan:
+    return _restarted(*aim.unit((*SERVERS, *STORE)))
+
+
+def _restarted(unit: str, host: str) -> Plan:
+    """As an administrator does it. systemctl waits until it runs again: so long the fault lasts."""
     words = ("exec", host, f"systemctl restart {unit}")
     return Plan(f"restart {unit}", (host,), 1.0, (words,), ())
 
 
 def _stop_unit(aim: Aim) -> Plan:
-    return _stopped(aim, *aim.unit(UNITS))
+    return _stopped(aim.rng.uniform(2, 25), *aim.unit(UNITS))
 
 
 def _stop_server(aim: Aim) -> Plan:
-    return _stopped(aim, *aim.unit(SERVERS[:3]))
+    return _stopped(aim.rng.uniform(2, 25), *aim.unit(SERVERS[:3]))
 
 
-def _stopped(aim: Aim, unit: str, host: str) -> Plan:
+def _stopped(seconds: float, unit: str, host: str) -> Plan:
     """It stands still for a while, as if it were never scheduled."""
     words = f"kill -s STOP {unit}", f"kill -s CONT {unit}"
-    return _systemctl(f"stop {unit}", (host,), aim.rng.uniform(2, 25), *words)
+    return _systemctl(f"stop {unit}", (host,), seconds, *words)
 
 
 def _kill_server(aim: Aim) -> Plan:
@@ -164,6 +174,11 @@ def _crond_stopped(aim: Aim) -> Plan:
     return _systemctl("crond stopped", (host,), aim.rng.uniform(30, 120), "stop cron", "start cron")
 
 
+def _crond_still(aim: Aim) -> Plan:
+    """Also for longer than the worker waits for a tick: it has crond restarted then."""
+    return _stopped(aim.rng.uniform(30, 120), "cron", aim.any())
+
+
 def _systemctl(kind: str, on: tuple[str, ...], seconds: float, breaks: str, mends: str) -> Plan:
     """systemctl with these words on each of these hosts."""
 
@@ -188,12 +203,14 @@ MAKERS: dict[str, Callable[[Aim], Plan]] = {
     "kill-unit": _kill_unit,
     "stop-unit": _stop_unit,
     "restart-unit": _restart_unit,
+    "restart-server": _restart_server,
     "kill-server": _kill_server,
     "stop-server": _stop_server,
     "zookeeper-away": _zookeeper_away,
     "database-away": _database_away,
     "store-away": _store_away,
     "crond-stopped": _crond_stopped,
+    "crond-still": _crond_still,
 }
 
 

@@ -17,17 +17,24 @@ from chaos.model import Asked, Change, Job
 TRUTH = "/var/tmp/dcron-truth"
 ASK = 10.0  # seconds until the client gives a request up
 FAILURES = 1  # first attempts that a "failing" job fails
+SECRET, VALUE = "CHAOS_SECRET", "known to jobs only"
+ARGUMENTS = ["one", "two words"]
+LIMITS = {"memory_bytes": 64 << 20, "processes": 20, "output_bytes": 1 << 20, "cpu_percent": 100}
+# Minutes that are even there are odd in UTC: it is ahead by 5 hours and 45 minutes, all year.
+ZONE = "Asia/Kathmandu"
 
 # Each line of the truth is one write of a few bytes to a file opened for appending: lines never
-# mix. The text itself is one line, since a command must be.
+# mix. The text itself is one line, since a command must be. A process that lacks what its job gives
+# it says so: W, and what.
 _TEXT = (
     'say() {{ echo "$* $(date +%s.%N)" >> {truth}/$(hostname); }}; '
     "say S $DCRON_JOB_ID $DCRON_SCHEDULED_AT $DCRON_ATTEMPT $DCRON_EPOCH $DCRON_RUN_ID {revision}; "
-    "left={seconds}; "
+    "{checks}left={seconds}; "
     "while [ $left -gt 0 ]; do sleep 1; left=$((left - 1)); say B $DCRON_RUN_ID; done; "
     "say E $DCRON_RUN_ID; "
     "[ $DCRON_ATTEMPT -gt {failures} ]"
 )
+_CHECK = '[ "{is_}" = "{should}" ] || say W $DCRON_RUN_ID {what}; '
 
 
 class Answer(Protocol):
@@ -41,9 +48,25 @@ class Answer(Protocol):
 Ask = Callable[[str, str, Any, float], Answer]  # method, path, body, seconds
 
 
-def script(seconds: int, failures: int = 0, revision: int = 0) -> str:
-    """What a job runs: it tells its truth, lives for `seconds`, fails its first attempts."""
-    return _TEXT.format(truth=TRUTH, seconds=seconds, failures=failures, revision=revision)
+def script(
+    seconds: int,
+    failures: int = 0,
+    revision: int = 0,
+    *,
+    arguments: bool = False,
+    secret: bool = False,
+) -> str:
+    """What a job runs: it tells its truth, lives for `seconds`, fails its first attempts.
+    `arguments`, `secret`: what it is to be given."""
+    checks = ""
+    if arguments:
+        should = "|".join((*ARGUMENTS, str(len(ARGUMENTS))))
+        checks += _CHECK.format(is_="$1|$2|$#", should=should, what="arguments")
+    if secret:
+        checks += _CHECK.format(is_=f"${SECRET}", should=VALUE, what="secret")
+    return _TEXT.format(
+        truth=TRUTH, seconds=seconds, failures=failures, revision=revision, checks=checks
+    )
 
 
 def kinds(rng: random.Random, now: float) -> list[tuple[str, dict[str, Any]]]:
@@ -52,7 +75,7 @@ def kinds(rng: random.Random, now: float) -> list[tuple[str, dict[str, Any]]]:
     later = datetime.fromtimestamp((now // 60 + rng.randrange(2, 5)) * 60, UTC)
     return [
         ("quick", _command(every, script(0))),
-        ("file", _file(every, script(rng.randrange(1, 4)))),
+        ("file", _file(every, script(rng.randrange(1, 4), arguments=True), arguments=ARGUMENTS)),
         ("long", _command(every, script(rng.randrange(20, 50)))),
         ("longer", _command(every, script(80))),
         ("overlapping", _command(every, script(80), concurrency="allow")),
@@ -67,7 +90,9 @@ def kinds(rng: random.Random, now: float) -> list[tuple[str, dict[str, Any]]]:
         ("caught up", _command(every, script(2), catch_up="all")),
         ("never late", _command(every, script(2), catch_up="none")),
         ("prompt", _command(every, script(4), starting_deadline_seconds=45)),
-        ("zoned", _command("*/3 * * * *", script(1), timezone="Europe/Riga")),
+        ("zoned", _command("*/2 * * * *", script(1), timezone=ZONE)),
+        ("limited", _command(every, script(2), limits=LIMITS)),
+        ("secret", _command(every, script(2, secret=True), secrets=[SECRET])),
         ("binary", _file(second, script(rng.randrange(1, 4)), kind="binary")),
         ("one-shot", _command(f"@at {later:%Y-%m-%dT%H:%M:%SZ}", script(2))),
     ]
@@ -77,9 +102,13 @@ def _command(schedule: str, text: str, **more: Any) -> dict[str, Any]:
     return {"executable": text, "schedule": schedule, "type": "command", **more}
 
 
-def _file(schedule: str, text: str, kind: str = "script") -> dict[str, Any]:
-    encoded = base64.b64encode(f"#!/bin/sh\n{text}\n".encode()).decode()
-    return {"executable": encoded, "schedule": schedule, "type": kind}
+def _file(schedule: str, text: str, kind: str = "script", **more: Any) -> dict[str, Any]:
+    return {"executable": _encoded(text), "schedule": schedule, "type": kind, **more}
+
+
+def _encoded(text: str) -> str:
+    """A file that runs this text."""
+    return base64.b64encode(f"#!/bin/sh\n{text}\n".encode()).decode()
 
 
 class Load(threading.Thread):
@@ -101,18 +130,29 @@ class Load(threading.Thread):
             for _ in range(self._at_once):
                 self._make()
             while not self._over.wait(self._rng.uniform(2.0, 6.0)):
-                if len(self.jobs) < self._most:
-                    self._make()
-                for often, act in (
-                    (0.4, self._delete),
-                    (0.4, self._change),
-                    (0.4, self._pause_or_resume),
-                    (0.3, self._ask_for_a_run),
-                ):
-                    if self._rng.random() < often:
-                        act()
+                self.act()
         except BaseException as error:  # noqa: BLE001  # `stop` raises it: no load, no proof
             self.failure = error
+
+    def act(self) -> None:
+        """What is done every few seconds."""
+        if len(self.jobs) < self._most:
+            self._make()
+        for often, what in (
+            (0.4, self._delete),
+            (0.4, self._change),
+            (0.4, self._pause_or_resume),
+            (0.3, self._ask_for_a_run),
+        ):
+            if self._rng.random() < often:
+                what()
+
+    def make_secret(self) -> None:
+        """What some jobs are given, before the first of them; RuntimeError if that is refused."""
+        answer = self._send("PUT", f"/secrets/{SECRET}", {"value": VALUE})
+        if answer is None or answer.status_code not in (200, 201):
+            said = "no answer" if answer is None else f"{answer.status_code} {answer.json()}"
+            raise RuntimeError(f"no secret for the load: {said}")
 
     def check(self) -> None:
         """Raise what ended the thread, if something did."""
@@ -139,10 +179,14 @@ class Load(threading.Thread):
             isolates=body.get("on_isolation") == "run",
             replaces=body.get("concurrency") == "replace",
             file=body["type"] != "command",
+            arguments="arguments" in body,
+            secret="secrets" in body,
             catch_up=body.get("catch_up", "latest"),
             timeout=body.get("timeout_seconds"),
             retries=body.get("retries", 0),
+            retry_delay=body.get("retry_delay_seconds", 0.0),
             failures=FAILURES if kind == "failing" else 0,
+            timezone=body.get("timezone", "UTC"),
             kind=body.get("placement", {}).get("labels", {}).get("kind", ""),
             deadline=body.get("starting_deadline_seconds", 600),
             sent=time.time(),
@@ -160,9 +204,8 @@ class Load(threading.Thread):
         return [job for job in self.jobs if job.id is not None and job.delete_sent is None]
 
     def _steady(self) -> list[Job]:
-        """Commands that fire again and again."""
-        others = ("file ", "binary ", "zoned ", "one-shot ")
-        return [job for job in self._living() if not job.name.startswith(others)]
+        """Those that fire again and again."""
+        return [job for job in self._living() if not job.schedule.startswith("@at ")]
 
     def _change(self) -> None:
         """Another text, and at times another schedule; first what was not answered."""
@@ -175,8 +218,14 @@ class Load(threading.Thread):
         change = replace(newest, sent=time.time(), acknowledged=None, revision=newest.revision + 1)
         if not unanswered:
             change.schedule = self._rng.choice(["* * * * *", "*/2 * * * *", change.schedule])
-        text = script(self._rng.randrange(1, 10), revision=change.revision)
-        body = {"executable": text, "schedule": change.schedule, "paused": change.paused}
+        text = script(
+            self._rng.randrange(1, 10),
+            revision=change.revision,
+            arguments=job.arguments,
+            secret=job.secret,
+        )
+        executable = _encoded(text) if job.file else text
+        body = {"executable": executable, "schedule": change.schedule, "paused": change.paused}
         self._patch(job, change, body)
 
     def _pause_or_resume(self) -> None:
@@ -212,7 +261,9 @@ class Load(threading.Thread):
         asked.run = answer.json()["runs"][0]["run_id"]
         if self._rng.random() < 0.3:
             asked.killed = True
-            self._send("POST", f"/jobs/{job.id}/runs/{asked.run}/kill", {})
+            answer = self._send("POST", f"/jobs/{job.id}/runs/{asked.run}/kill", {})
+            if answer is not None and answer.status_code == 202:
+                asked.kill_acknowledged = time.time()
 
     def _delete(self) -> None:
         living = self._living()

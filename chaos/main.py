@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 import requests
 from pydantic import TypeAdapter
 
-from chaos import gather, report, roles
+from chaos import gather, report, roles, standing
 from chaos.checker import judge
 from chaos.faults import CONTROL, HOSTS, MAKERS, Faults
 from chaos.load import TRUTH, Load
@@ -87,6 +87,7 @@ def main() -> int:
         _exec(host, f"rm -rf {TRUTH}; install -d -m 1777 {TRUTH}")
     load = Load(api.ask, random.Random(options.seed + 1), at_once=26, most=options.jobs)
     faults = Faults(_lab, rng, options.faults, _led, _say)
+    load.make_secret()
     load.start()
     until = begin + options.minutes * 60
     threading.Event().wait(70)  # a first quiet minute: every kind of job has stood and run
@@ -101,7 +102,7 @@ def main() -> int:
     ]
     # The last questions need nothing to be under way: jobs of later minutes are over first.
     record.rows = [row for row in gather.rows(api.get, load.jobs) if row.minute <= record.end]
-    record.final = gather.final(_exec, api.get, HOSTS, CONTROL[0])
+    record.final = standing.final(_exec, api.get, HOSTS, CONTROL[0])
     record.final.leftovers = _of_judged(record)
     record.faults = faults.done
     return _tell(record, options)
@@ -121,7 +122,7 @@ def _healthy(api: Api) -> bool:
 
 
 def _standing() -> list[str]:
-    return gather.zookeeper(_exec, CONTROL[0]).leftovers
+    return standing.zookeeper(_exec, CONTROL[0]).leftovers
 
 
 def _of_judged(record: Record) -> list[str]:
@@ -161,6 +162,8 @@ def _tell(record: Record, options: argparse.Namespace) -> int:
 
 
 def _judged(record: Record, options: argparse.Namespace) -> int:
+    if record.final.details is None:
+        _say("an older record: delays, kills and how jobs stand in the end are not asked")
     verdict = judge(record, minima(options.minutes, options.faults))
     for line in report.violations(verdict):
         _say(line)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
+from zoneinfo import ZoneInfo
 
 from croniter import croniter
 
@@ -23,11 +24,14 @@ class Change:
 
 @dataclass(slots=True)
 class Asked:
-    """A run that was asked for; `run` is None if no 202 came."""
+    """A run that was asked for; `run` is None if no 202 came. `killed`: its end was asked for,
+    too; `kill_acknowledged`: when the 202 to that came, None if none did (or an older load kept no
+    answer)."""
 
     sent: float
     run: str | None = None
     killed: bool = False
+    kill_acknowledged: float | None = None
 
 
 ON_TIME = 120  # seconds that a start may be late where nothing is caught up
@@ -49,10 +53,14 @@ class Job:
     isolates: bool = False  # on_isolation: run
     replaces: bool = False  # concurrency: replace
     file: bool = False  # it has a file, which has to be had before it can run
+    secret: bool = False  # it has a secret, which has to be had, too
+    arguments: bool = False
     catch_up: str = "latest"
     timeout: float | None = None  # seconds
     retries: int = 0
+    retry_delay: float = 0.0  # seconds before the first retry, doubled before each that follows
     failures: int = 0  # so many first attempts its first text fails; those after it fail none
+    timezone: str = "UTC"  # in which its schedules are meant
     kind: str = ""  # how the names of hosts begin that may have it
     deadline: int = 600
     id: str | None = None
@@ -86,7 +94,7 @@ class Job:
         for begin, end, change in self.surely():
             if change.paused:
                 continue
-            for minute in due(change.schedule, begin, min(end, until)):
+            for minute in due(change.schedule, begin, min(end, until), self.timezone):
                 if minute < end:
                     yield minute
 
@@ -121,14 +129,16 @@ class Job:
         return launch.revision == 0 and launch.attempt <= self.failures
 
 
-def due(schedule: str, after: float, until: float) -> Iterator[int]:
-    """Minutes in (after, until] at which cron fires it in UTC, by a reader that is not ours."""
+def due(schedule: str, after: float, until: float, timezone: str = "UTC") -> Iterator[int]:
+    """Minutes in (after, until] at which cron fires it in that zone, by a reader that is not
+    ours."""
     if schedule.startswith("@at "):
         at = int(datetime.fromisoformat(schedule[4:].replace("Z", "+00:00")).timestamp())
         if after < at <= until:
             yield at
         return
-    following = croniter(schedule, datetime.fromtimestamp(after, UTC), ret_type=float)
+    begin = datetime.fromtimestamp(after, ZoneInfo(timezone))
+    following = croniter(schedule, begin, ret_type=float)
     while (minute := int(following.get_next())) <= until:
         yield minute
 
@@ -136,7 +146,7 @@ def due(schedule: str, after: float, until: float) -> Iterator[int]:
 @dataclass(slots=True)
 class Launch:
     """A process that ran, by its own account. `seen`: the last it wrote. `revision`: that of the
-    text that it ran."""
+    text that it ran. `lacks`: what its job gives it and it did not get."""
 
     job: str
     minute: int
@@ -148,6 +158,7 @@ class Launch:
     seen: float
     end: float | None = None
     revision: int = 0
+    lacks: str | None = None
 
     @property
     def manual(self) -> bool:
@@ -184,18 +195,44 @@ class Fault:
         return self.begin <= end and begin <= self.end
 
 
+@dataclass(frozen=True, slots=True)
+class How:
+    """How a job stands, by one of those that tell of it; a fence tells no schedule. `state`:
+    active, paused, or removed."""
+
+    revision: int
+    state: str
+    schedule: str | None = None
+    timezone: str | None = None
+
+
+@dataclass(slots=True)
+class Details:
+    """How the jobs stand when all is healed: `jobs` by the API, by job id; `fences` by slot;
+    `assignments` by host and slot, all that there are; `lines`: by host and job id, the five
+    fields of each line of the crontab that stands for it; `zones`: in which each host's crond
+    lives, empty where that cannot be told."""
+
+    jobs: dict[str, How] = field(default_factory=dict)
+    fences: dict[str, How] = field(default_factory=dict)
+    assignments: dict[str, dict[str, list[How]]] = field(default_factory=dict)
+    lines: dict[str, dict[str, list[str]]] = field(default_factory=dict)
+    zones: dict[str, str] = field(default_factory=dict)
+
+
 @dataclass(slots=True)
 class Final:
     """What stands when all is healed. `crontabs`: host to job ids; `holders`: job id to the
     worker that the API names; `fences`: slot to the holder that ZooKeeper names; `assignments`:
     host to slots; a slot is a job id, with `@` and the host if the job is on all. `leftovers`:
-    what should be empty and is not."""
+    what should be empty and is not. `details`: None in a record of before these were kept."""
 
     crontabs: dict[str, set[str]] = field(default_factory=dict)
     holders: dict[str, str | None] = field(default_factory=dict)
     fences: dict[str, str | None] = field(default_factory=dict)
     assignments: dict[str, set[str]] = field(default_factory=dict)
     leftovers: list[str] = field(default_factory=list)
+    details: Details | None = None
 
 
 @dataclass(slots=True)

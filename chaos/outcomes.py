@@ -11,7 +11,6 @@ from chaos.evidence import (
     KILLS_STARTER,
     LEASE,
     PROMPT,
-    STOPS_STORE,
     TAKES_AWAY,
     UNDER_WAY,
     Evidence,
@@ -45,6 +44,16 @@ def every_launch_has_its_row(evidence: Evidence, counts: Counter[str]) -> Iterat
         if row.state not in CLOSED:
             counts["running for ever"] += 1
             yield Violation("running", row.job, row.minute, f"attempt {row.attempt}: {row.state}")
+
+
+def a_process_has_what_its_job_gives(
+    evidence: Evidence, counts: Counter[str]
+) -> Iterator[Violation]:
+    """Its arguments, and its secrets, whatever else is away: nothing excuses a start without."""
+    for launch in evidence.record.launches:
+        if launch.lacks is not None:
+            what = f"attempt {launch.attempt} on {launch.host} lacked {launch.lacks}"
+            yield Violation("lacking", launch.job, launch.minute, what)
 
 
 def an_id_names_one_row(evidence: Evidence, counts: Counter[str]) -> Iterator[Violation]:
@@ -112,12 +121,12 @@ def _untrue_without_launch(evidence: Evidence, job: Job, row: Row) -> str | None
         span = (said - (NOTICED if by_leader else LEASE + KILL), said)
         return None if _taken(evidence, row, *span) else "nothing took its host away"
     if row.state == "failed":
-        if not job.file:
-            return "no process told of it, and it needs no file"
+        if not (job.file or job.secret):
+            return "no process told of it, and it needs neither file nor secret"
         if said < row.minute + job.deadline:
-            return "its file was to be asked for until its deadline"
-        if not evidence.caused(STOPS_STORE, {row.worker or ""}, row.minute, said):
-            return "nothing kept its file from being had"
+            return "what it needs was to be asked for until its deadline"
+        if not evidence.withheld(job, {row.worker or ""}, row.minute, said):
+            return "nothing kept what it needs from being had"
     return None  # of `missed` and `skipped` the excuses of due minutes are asked
 
 

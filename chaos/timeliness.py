@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 
 from chaos.evidence import CUTS_OFF, KILL, LEASE, UNDER_WAY, Evidence, Violation
 from chaos.model import Job, Launch, due
@@ -33,7 +34,7 @@ def _minute(evidence: Evidence, job: Job, launch: Launch) -> Iterator[Violation]
     paused = False
     for begin, end, change in job.possibly():
         if launch.minute < begin or launch.minute not in due(
-            change.schedule, launch.minute - 60, launch.minute
+            change.schedule, launch.minute - 60, launch.minute, job.timezone
         ):
             continue
         if launch.minute >= end and not _unheard(evidence, job, launch, end):
@@ -63,9 +64,11 @@ def minutes_go_forward(evidence: Evidence, counts: Counter[str]) -> Iterator[Vio
             yield Violation("backward", launch.job, launch.minute, what)
         else:
             newest[line] = launch
-        # Between a claim and its process may be a lease at most; a file may have to be waited for.
+        # Between a claim and its process may be a lease at most; a file or a secret may have to be
+        # waited for.
         claimed = launch.start - LEASE - KILL - UNDER_WAY
-        late = job.catch_up != "all" and not job.file and claimed > launch.minute + 60
+        waits = job.file or job.secret
+        late = job.catch_up != "all" and not waits and claimed > launch.minute + 60
         if late and any(launch.minute < one <= claimed for one in job.surely_due(claimed)):
             what = f"began at {launch.start - launch.minute:.1f} s, and a later minute was due"
             yield Violation("overtaken", launch.job, launch.minute, what)
@@ -97,8 +100,19 @@ def _by_an_old_state(
 
 
 def _unheard(evidence: Evidence, job: Job, launch: Launch, answered: float) -> bool:
-    """Whether the launch's host could not hear of what was answered, and may have gone on."""
-    if not evidence.caused(CUTS_OFF, {launch.host}, answered - LEASE, launch.start):
+    """Whether the launch's host could not hear of what was answered, and may have gone on.
+
+    What was claimed before the answer, which the fence's write precedes, may start late: where its
+    host was cut off or stood still, by a lease and what it takes to end a run; once that has
+    passed, or a lease after the fault is over, the claim is void. A process that was forked before
+    its host was frozen says its first word at the thaw. What goes without a claim goes by what the
+    host knew, until it must have heard: from the answer on it was cut off all the time, or, with a
+    member of ZooKeeper away, nobody could tell it.
+    """
+    if evidence.isolated(launch):
+        return launch.start <= evidence.heard_by({launch.host}, answered)
+    if not evidence.caused(CUTS_OFF, {launch.host}, answered, launch.start, traces=LEASE):
         return False
-    soon = launch.start - answered <= LEASE + KILL
-    return soon or job.isolates or evidence.thawed(launch, answered)
+    # Nothing ends what has no lease just because the host stood still.
+    thawed = replace(launch, seen=launch.start) if job.isolates else launch
+    return launch.start - answered <= LEASE + KILL or evidence.thawed(thawed, launch.start)

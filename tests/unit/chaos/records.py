@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from chaos.model import Final, Job, Launch, Record, Row
+from chaos.model import Details, Final, How, Job, Launch, Record, Row
 
 BEGIN = 1_800_000_000 // 60 * 60
 M = BEGIN + 120
 HOSTS = ("a", "b")
+STANDS = How(1, "active", "* * * * *", "UTC")
 
 
 def job(**changes: object) -> Job:
@@ -29,7 +30,8 @@ def launch(minute: int = M, attempt: int = 1, host: str = "a", **changes: object
 
 
 def row(minute: int = M, attempt: int = 1, state: str = "succeeded", **changes: object) -> Row:
-    values = {"worker": "a", "reason": None, "finished": minute + 4.0, **changes}
+    over = minute + 4.0 + 10 * (attempt - 1)
+    values = {"worker": "a", "reason": None, "finished": over, **changes}
     return Row(f"r{minute}.{attempt}", "1", minute, attempt, state, **values)
 
 
@@ -51,6 +53,34 @@ def healthy() -> Record:
             assignments={"a": {"1"}, "b": set()},
         ),
     )
+
+
+def whole(record: Record, stands: How = STANDS) -> Details:
+    """How the job stands in the end, as a record of today has it: the same everywhere."""
+    final = record.final
+    record.final.details = Details(
+        jobs={"1": stands},
+        fences={slot: How(stands.revision, stands.state) for slot in final.fences},
+        assignments={
+            host: {slot: [stands] for slot in slots} for host, slots in final.assignments.items()
+        },
+        lines={
+            host: {job: [stands.schedule or ""] for job in jobs}
+            for host, jobs in final.crontabs.items()
+        },
+        zones=dict.fromkeys(HOSTS, "Etc/UTC"),
+    )
+    return record.final.details
+
+
+def told_when_over(record: Record) -> Record:
+    """Its rows are written when their processes are over, however late those were made."""
+    seen = {one.run: one.seen + 0.5 for one in record.launches}
+    record.rows = [
+        replace(one, finished=max(one.finished or 0.0, seen.get(one.run, 0.0)))
+        for one in record.rows
+    ]
+    return record
 
 
 def on_all(*hosts: str) -> Record:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
+from dataclasses import asdict, replace
+from pathlib import Path
 
 import pytest
+from pydantic import TypeAdapter
 
 from chaos.checker import judge
-from chaos.main import minima
-from chaos.model import Fault, Final, Record
-from tests.unit.chaos.records import M, healthy, on_all
+from chaos.main import main, minima
+from chaos.model import Details, Fault, Final, How, Record
+from tests.unit.chaos.records import BEGIN, STANDS, M, healthy, on_all, whole
 
 
 def rules(record: Record) -> list[str]:
@@ -100,3 +104,148 @@ def test_minima_are_in_proportion_and_know_what_was_aimed_at() -> None:
     assert minima(30)["deletions"] == 2 * minima(15)["deletions"]
     assert minima(15, ["power"])["kinds of faults"] == 1
     assert minima(3)["kinds of faults"] == 1
+
+
+def stale_fence(details: Details) -> None:
+    details.fences["1"] = How(0, "active")
+
+
+def paused_fence(details: Details) -> None:
+    details.fences["1"] = How(1, "paused")
+
+
+def stale_assignment(details: Details) -> None:
+    details.assignments["a"]["1"] = [replace(STANDS, revision=0)]
+
+
+def paused_assignment(details: Details) -> None:
+    details.assignments["a"]["1"] = [replace(STANDS, state="paused")]
+
+
+def assignment_of_another_schedule(details: Details) -> None:
+    details.assignments["a"]["1"] = [replace(STANDS, schedule="*/2 * * * *")]
+
+
+def two_editions(details: Details) -> None:
+    details.assignments["a"]["1"].append(replace(STANDS, revision=2))
+
+
+def another_line(details: Details) -> None:
+    details.lines["a"]["1"] = ["*/2 * * * *"]
+
+
+def two_lines(details: Details) -> None:
+    details.lines["a"]["1"].append("* * * * *")
+
+
+def no_line(details: Details) -> None:
+    details.lines["a"].clear()
+
+
+def unknown_to_the_api(details: Details) -> None:
+    details.jobs.clear()
+
+
+def record_of_another_schedule(details: Details) -> None:
+    other = details.jobs["1"] = replace(STANDS, schedule="*/2 * * * *")
+    details.assignments["a"]["1"] = [other]
+    details.lines["a"]["1"] = ["*/2 * * * *"]
+
+
+def paused_record(details: Details) -> None:
+    other = details.jobs["1"] = replace(STANDS, state="paused")
+    details.assignments["a"]["1"] = [other]
+    details.fences["1"] = How(1, "paused")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "rule"),
+    [
+        (stale_fence, "fence"),
+        (paused_fence, "fence"),
+        (stale_assignment, "assignment"),
+        (paused_assignment, "assignment"),
+        (assignment_of_another_schedule, "assignment"),
+        (two_editions, "assignment"),
+        (another_line, "crontab"),
+        (two_lines, "crontab"),
+        (no_line, "crontab"),
+        (unknown_to_the_api, "record"),
+        (record_of_another_schedule, "record"),
+        (paused_record, "record"),
+    ],
+)
+def test_revision_state_and_schedule_agree(spoil: Callable[[Details], None], rule: str) -> None:
+    record = healthy()
+    details = whole(record)
+    verdict = judge(record)
+    assert verdict.passed and verdict.counts["compared whole"] == 1
+    spoil(details)
+    assert rules(record) == [rule]
+
+
+def test_each_host_of_a_job_on_all_has_it_as_the_api_says() -> None:
+    record = on_all("a", "b")
+    details = whole(record)
+    assert rules(record) == []
+    details.fences["1@b"] = How(1, "paused")
+    details.lines["b"]["1"] = ["*/2 * * * *"]
+    assert rules(record) == ["fence", "crontab"]
+
+
+@pytest.mark.parametrize(
+    ("schedule", "line", "zone", "agrees"),
+    [
+        ("1-59/2 * * * *", "1-59/2 * * * *", "UTC", True),
+        ("*/2 * * * *", "0,2,4-58/2 * * * *", "UTC", True),
+        ("*/2 * * * *", "* * * * *", "UTC", False),
+        ("*/2 * * * *", "* * * * *", "", True),
+        ("*/2 * * * *", "*/2 * * * *", "Europe/Riga", False),
+    ],
+)
+def test_a_line_fires_when_its_job_does_or_each_minute_in_another_zone(
+    schedule: str, line: str, zone: str, agrees: bool
+) -> None:
+    record = healthy()
+    record.launches, record.rows = [], []
+    record.end = BEGIN
+    record.jobs[0].schedule = schedule
+    details = whole(record, replace(STANDS, schedule=schedule))
+    details.lines["a"]["1"], details.zones["a"] = [line], zone
+    assert rules(record) == ([] if agrees else ["crontab"])
+
+
+def test_what_the_client_did_not_hear_may_stand_or_not() -> None:
+    record = healthy()
+    whole(record, replace(STANDS, state="paused"))
+    stood = record.jobs[0].newest
+    record.jobs[0].changes = [
+        replace(stood, sent=M + 61.0, acknowledged=None, paused=True),
+        replace(stood, sent=M + 62.0, acknowledged=M + 62.5),
+    ]
+    assert rules(record) == []
+    record.jobs[0].changes[0].acknowledged = M + 61.5
+    assert rules(record) == ["record"]
+
+
+def test_an_older_record_is_judged_by_what_it_has(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    values = asdict(healthy())
+    del values["final"]["details"]
+    for job in values["jobs"]:
+        del job["retry_delay"], job["timezone"]
+    path = tmp_path / "seed-1.json"
+    path.write_text(json.dumps(values, default=sorted))
+    monkeypatch.setattr("sys.argv", ["chaos", "--record", str(path), "--minutes", "0"])
+    main()
+    told = capsys.readouterr()
+    assert "an older record" in told.err
+    assert "violations=0" in told.out
+
+
+def test_a_record_of_today_is_read_again_as_it_was() -> None:
+    record = on_all("a", "b")
+    whole(record)
+    text = json.dumps(asdict(record), default=sorted)
+    assert TypeAdapter(Record).validate_json(text) == record

@@ -17,6 +17,7 @@ from tests.unit.chaos.records import (
     instead,
     launch,
     row,
+    told_when_over,
     without_launch,
 )
 
@@ -188,14 +189,14 @@ def test_a_skip_beside_a_living_run_is_excused() -> None:
     record = healthy()
     false_skip(record)
     record.launches[0].seen = record.launches[0].end = M + 10.0
-    assert judge(record).violations == []
+    assert judge(told_when_over(record)).violations == []
 
 
 def lost_and_seen_again(record: Record, kind: str, end: float) -> None:
     """The first run's host is taken away; the run is seen once more right after."""
     record.launches[0].host = "b"
     record.launches[0].seen, record.launches[0].end = end + 0.8, None
-    record.rows[0] = row(BEGIN + 60, state="lost", worker="b")
+    record.rows[0] = row(BEGIN + 60, state="lost", worker="b", finished=BEGIN + 93.0)
     record.jobs[0].fails_on_loss = True
     record.faults = [Fault(kind, ("b",), BEGIN + 70.0, end)]
 

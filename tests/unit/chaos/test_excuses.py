@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 
 from chaos.checker import judge
-from chaos.model import Fault, Record
-from tests.unit.chaos.records import M, healthy, instead, row
+from chaos.model import Asked, Fault, Record, Row
+from tests.unit.chaos.records import M, healthy, instead, launch, row, told_when_over
 
 NEITHER = "worker a had the job and neither started nor closed this minute"
 NOBODY = "no worker could have it: none is online that carries its labels, undrained"
@@ -67,6 +67,25 @@ def test_a_fault_after_a_worker_should_have_launched_excuses_nothing() -> None:
     assert not excused(record, Fault("crond stopped", ("a",), M + 30.0, M + 50.0))
 
 
+@pytest.mark.parametrize(
+    ("kind", "begin", "end", "believed"),
+    [
+        ("stop cron", -20.0, 45.0, True),
+        ("restart cron", -0.5, 1.0, True),
+        ("restart cron", -40.0, -38.0, False),
+        ("restart mariadb", -5.0, 40.0, False),
+        ("restart haproxy", -5.0, 40.0, False),
+        ("restart swift-proxy", -5.0, 40.0, False),
+    ],
+)
+def test_a_minute_passes_without_a_tick_where_crond_was_silent_as_it_began(
+    kind: str, begin: float, end: float, believed: bool
+) -> None:
+    record = healthy()
+    instead(record, row(state="missed", reason=PASSED, finished=M + 61.0))
+    assert excused(record, Fault(kind, ("a",), M + begin, M + end)) is believed
+
+
 def test_a_fault_that_was_over_when_it_was_due_lets_it_start_late() -> None:
     record = healthy()
     instead(record, row(state="missed", reason=PASSED, finished=M + 61.0))
@@ -101,6 +120,50 @@ def test_a_deadline_has_passed_when_it_is_said_to(catch_up: str, allowed: int) -
         record.jobs[0].catch_up = catch_up
         instead(record, row(state="missed", reason=reason, finished=M + late))
         assert excused(record, away) is true
+
+
+@pytest.mark.parametrize(
+    ("after", "fault", "believed"),
+    [
+        (0.1, None, True),
+        (4.0, None, False),
+        (4.0, Fault("stop dcron-launcher", ("a",), M - 5.0, M + 7.0), True),
+        (4.0, Fault("stop dcron-launcher", ("b",), M - 5.0, M + 7.0), False),
+    ],
+)
+def test_a_run_holds_its_job_from_its_claim_which_is_before_its_first_word(
+    after: float, fault: Fault | None, believed: bool
+) -> None:
+    record = healthy()
+    reason = "the run before was still active and concurrency is forbid (its claim: m.q)"
+    instead(record, row(state="skipped", reason=reason, finished=M + 7.3))
+    begun = M + 7.3 + after
+    record.jobs[0].asked = [Asked(M + 2.0, "q")]
+    record.launches.append(launch(M + 2, run="q", start=begun, seen=begun + 1, end=begun + 1))
+    record.rows.append(Row("q", "1", M + 2, 1, "succeeded", "a", None, begun + 1.1))
+    assert excused(record, *([fault] if fault else [])) is believed
+
+
+def test_a_job_that_replaces_is_not_skipped_beside_its_run() -> None:
+    record = healthy()
+    reason = "the run before was still active and concurrency is forbid (its claim: 7)"
+    instead(record, row(state="skipped", reason=reason))
+    record.launches[0].seen = record.launches[0].end = M + 10.0
+    assert excused(told_when_over(record))
+    record.jobs[0].replaces = True
+    assert not excused(record)
+
+
+def test_what_nobody_had_told_before_a_removal_is_excused_by_the_removal() -> None:
+    record = healthy()
+    record.launches.pop()
+    record.rows.pop()
+    record.end = M
+    reason = "the job was removed, and no worker had told of this minute"
+    instead(record, row(state="skipped", reason=reason, worker=None, finished=M + 30.0))
+    assert not excused(record)
+    record.jobs[0].delete_sent = M + 1.0
+    assert excused(record)
 
 
 def test_a_pause_is_no_removal() -> None:

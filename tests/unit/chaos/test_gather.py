@@ -1,10 +1,8 @@
 """From a host's file to launches."""
 
-import shlex
-
 import pytest
 
-from chaos.gather import launches, zookeeper
+from chaos.gather import launches
 
 LINES = """\
 S 7 2027-01-15T08:01:00Z 1 3 R1 0 1800000061.5
@@ -29,22 +27,3 @@ def test_a_run_that_started_twice_is_two_launches() -> None:
 def test_a_foreign_line_is_not_passed_over() -> None:
     with pytest.raises(ValueError, match="no job of the load"):
         launches("a", ["what is this"])
-
-
-def test_what_stands_in_zookeeper_is_asked_of_one_host() -> None:
-    asked: list[tuple[str, str]] = []
-
-    def ask(host: str, command: str) -> str:
-        asked.append((host, command))
-        said = '{"leftovers": ["/inbox/7-1"], "fences": {"7": "a"}, "assignments": {"a": ["7"]}}'
-        return f"a word before\n{said}\n"
-
-    found = zookeeper(ask, "ctl1")
-    assert found.leftovers == ["/inbox/7-1"]
-    assert found.fences == {"7": "a"}
-    assert found.assignments == {"a": {"7"}}
-    [(host, command)] = asked
-    assert host == "ctl1"
-    python, flag, script = shlex.split(command)
-    assert (python, flag) == ("/opt/dcron/venv/bin/python", "-c")
-    compile(script, "asked", "exec")

@@ -208,6 +208,7 @@ def test_what_a_later_text_does_is_not_what_the_first_fails() -> None:
         Fault("power", ("a",), M + 3.0, M + 5.0),
         Fault("ZooKeeper away", ("a", "b"), M - 7.0, M + 20.0),
         Fault("freeze", ("ctl3",), M - 6.0, M + 20.0),
+        Fault("restart dcron-zookeeper", ("ctl1",), M - 2.0, M - 1.0),
     ],
     ids=lambda fault: fault.kind,
 )
@@ -256,11 +257,38 @@ def test_a_file_that_was_not_to_be_had_until_the_deadline_fails_the_run() -> Non
     assert judge(record).violations == []
 
 
+@pytest.mark.parametrize(
+    ("fault", "believed"),
+    [
+        (Fault("database away", ("a", "b"), M - 5.0, M + 50.0), True),
+        (Fault("kill dcron-manager", ("ctl2",), M - 5.0, M - 4.0), True),
+        (Fault("power", ("b",), M - 5.0, M + 50.0), False),
+    ],
+)
+def test_a_secret_is_withheld_by_what_is_wrong_on_its_host_or_a_control_host(
+    fault: Fault, believed: bool
+) -> None:
+    record = healthy()
+    record.jobs[0].deadline = 45
+    reason = "no secret (until its starting deadline of 45 s)"
+    instead(record, row(state="failed", reason=reason, finished=M + 46.0))
+    record.faults = [fault]
+    assert "false row" in rules(record)
+    record.jobs[0].secret = True
+    assert ("false row" in rules(record)) is not believed
+
+
+def test_a_process_without_what_its_job_gives_is_found() -> None:
+    record = healthy()
+    record.launches[1].lacks = "secret"
+    assert rules(record) == {"lacking"}
+
+
 def test_a_run_over_its_timeout_is_ended() -> None:
     record = healthy()
     record.jobs[0].timeout = 15
     record.launches[1].end, record.launches[1].seen = None, M + 16.0
-    record.rows[1] = row(state="timed_out", reason="timeout of 15 s")
+    record.rows[1] = row(state="timed_out", reason="timeout of 15 s", finished=M + 17.0)
     assert judge(record).violations == []
 
 
