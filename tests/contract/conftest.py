@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from dcron_app.api.text import MAX_TEXT_BYTES
 from dcron_common.coordinator.contract import Coordinator
 from dcron_common.db import migrations
 from dcron_common.db.connection import Database
@@ -16,7 +15,6 @@ from tests.contract.services import Service, ZooKeeperService, make_service
 from tests.servers import mariadb as mariadb_servers
 from tests.servers import zookeeper
 from tests.servers.mariadb import MariaDBServer
-from tests.unit.app.api_client import COMMAND, Api, open_api
 
 
 @pytest.fixture(scope="session")
@@ -81,11 +79,3 @@ def mariadb(mariadb_server: MariaDBServer) -> Iterator[Database]:
     migrations.migrate(database)
     yield database
     database.close()
-
-
-@pytest.fixture
-def described_api(tmp_path: Path) -> Iterator[Api]:
-    """An API with one job."""
-    with open_api(tmp_path, max_executable_bytes=MAX_TEXT_BYTES) as opened:
-        opened.post("/jobs", COMMAND)
-        yield opened

@@ -10,6 +10,9 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
@@ -22,7 +25,8 @@ from schemathesis.transport.wsgi import WSGITransport
 
 from dcron_app.api.app import all_routes
 from dcron_app.api.fields import READ_ONLY
-from tests.unit.app.api_client import Api
+from dcron_app.api.text import MAX_TEXT_BYTES
+from tests.unit.app.api_client import COMMAND, Api, open_api
 
 PHASES = ("examples", "coverage", "fuzzing", "stateful")
 SEEDS = 5  # tried at most
@@ -53,16 +57,18 @@ _send = WSGITransport.send
 
 
 class Run:
-    """The engine's run of some of its phases. `failures`: in words; `answered`: how often each
-    operation gave each status."""
+    """The engine's run of some of its phases, on an API of its own below `folder`. `failures`: in
+    words; `answered`: how often each operation gave each status; `described`: all operations but
+    that by which the description is read to begin with."""
 
-    def __init__(self, api: Api, *phases: str) -> None:
+    def __init__(self, folder: Path, *phases: str) -> None:
         self.failures: list[str] = []
         self.answered: Counter[tuple[str, int]] = Counter()
         self._undrawn: set[str] = set()
         for seed in range(1, SEEDS + 1):
             again, self._undrawn = self._undrawn, set()
-            with patch.object(WSGITransport, "send", _in_process):
+            with _opened(folder / str(seed)) as api:
+                self.described = _operations(api)
                 for event in from_schema(_schema(api, phases, seed, again)).execute():
                     self._note(event)
             if not self._undrawn:
@@ -119,10 +125,21 @@ def _schema(api: Api, phases: tuple[str, ...], seed: int, only: set[str]) -> Any
     return schema.include(name=sorted(only)) if only else schema
 
 
-def operations(api: Api) -> set[str]:
-    """All that are described, but that by which the description is read to begin with."""
+def _operations(api: Api) -> set[str]:
     routes = [one for one in all_routes(api.services) if not one.path.startswith("/static/")]
     return {f"{one.method} {one.path}" for one in routes} - {"GET /openapi.json"}
+
+
+@contextmanager
+def _opened(folder: Path) -> Iterator[Api]:
+    """An API with one job, which schemathesis can ask within the process."""
+    folder.mkdir()
+    with (
+        patch.object(WSGITransport, "send", _in_process),
+        open_api(folder, max_executable_bytes=MAX_TEXT_BYTES) as api,
+    ):
+        api.post("/jobs", COMMAND)
+        yield api
 
 
 def _in_process(transport: Any, case: Any, **options: Any) -> Any:

@@ -33,7 +33,7 @@ def test_a_job_writes_on_while_there_is_no_launcher(stage: Stage) -> None:
     stage.start(
         "run",
         f"echo $$ >{stage.folder}/pid; until [ -e {go} ]; do sleep 0.02; done;"
-        f" head -c {MUCH} /dev/zero; echo end; touch {written}; sleep 60",
+        f" head -c {MUCH} /dev/zero; echo end; touch {written}; exec sleep 60",
     )
     stage.written("pid")
     stage.crash()
