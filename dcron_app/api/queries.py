@@ -48,7 +48,7 @@ Instant = Annotated[
         {
             "anyOf": [
                 {"type": "string", "format": "date-time"},
-                {"type": "number", "minimum": 0, "maximum": 10**12 - 1},
+                {"type": "number", "minimum": 0, "exclusiveMaximum": 10**12},
             ]
         }
     ),
