@@ -144,10 +144,7 @@ def front(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Front]:
         pytest.skip(reason)
     folder = tmp_path_factory.mktemp("front")
     authority = Authority(folder)
-    database = f'kind = "sqlite"\npath = "{folder}/dcron.db"'
-    api = ApiServer.made(folder, authority, "ctl1", "threads = 4", database)
-    migrated = api.run("migrate")
-    assert migrated.returncode == 0, migrated.stderr
+    api = ApiServer.small(folder, authority)
     balancer = HAProxyServer(folder, authority, api.port)
     with api.serving():
         balancer.start()

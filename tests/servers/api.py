@@ -69,6 +69,15 @@ class ApiServer:
         )
         return made
 
+    @classmethod
+    def small(cls, folder: Path, authority: Authority) -> Self:
+        """Named ctl1, with four threads, on a migrated SQLite database in `folder`."""
+        database = f'kind = "sqlite"\npath = "{folder}/dcron.db"'
+        made = cls.made(folder, authority, "ctl1", "threads = 4", database)
+        migrated = made.run("migrate")
+        assert migrated.returncode == 0, migrated.stderr
+        return made
+
     def run(self, *arguments: str, given: str = "") -> subprocess.CompletedProcess[str]:
         command = self._command(*arguments)
         return subprocess.run(command, input=given, capture_output=True, text=True, timeout=60)

@@ -21,17 +21,13 @@ from tests.unit.app.asked import (
     claim,
     fence,
     kill,
-    lay_places,
     requests,
     row,
     run_now,
     tasks,
 )
 
-
-@pytest.fixture(autouse=True)
-def _places(api: Api) -> None:
-    lay_places(api)
+pytestmark = pytest.mark.usefixtures("places")
 
 
 def away(*_: object) -> None:

@@ -14,16 +14,12 @@ from tests.unit.app.asked import (
     claim,
     fence,
     kill,
-    lay_places,
     requests,
     row,
     run_now,
 )
 
-
-@pytest.fixture(autouse=True)
-def _places(api: Api) -> None:
-    lay_places(api)
+pytestmark = pytest.mark.usefixtures("places")
 
 
 def test_the_end_is_asked_of_the_worker_that_has_the_run(api: Api) -> None:

@@ -17,16 +17,12 @@ from tests.unit.app.asked import (
     A_SCRIPT,
     fence,
     kill,
-    lay_places,
     row,
     run_now,
     tasks,
 )
 
-
-@pytest.fixture(autouse=True)
-def _places(api: Api) -> None:
-    lay_places(api)
+pytestmark = pytest.mark.usefixtures("places")
 
 
 def test_a_run_is_asked_of_the_worker_that_holds_the_job(api: Api) -> None:
