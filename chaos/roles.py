@@ -51,7 +51,7 @@ def whole(ask: Ask, hosts: Sequence[str]) -> bool:
     """Whether each database is a synced member of all, and each ZooKeeper talks to a peer. What
     comes before that is a fault more at a time, and may take a majority away for good."""
     for host in hosts:
-        status = dict(line.split() for line in ask(host, _STATUS).splitlines())
+        status = dict(line.split("\t", 1) for line in ask(host, _STATUS).splitlines())
         member = {"wsrep_cluster_size": str(len(hosts)), "wsrep_local_state_comment": "Synced"}
         if status != member or ask(host, _PEERS).strip() in ("", "0"):
             return False

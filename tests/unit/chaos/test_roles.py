@@ -20,6 +20,7 @@ def test_all_is_whole_when_each_database_is_synced_and_each_zookeeper_has_a_peer
         ("", "2\n"),  # it cannot be asked
         (MEMBER.replace("3", "2"), "2\n"),
         (MEMBER.replace("Synced", "Joined"), "2\n"),
+        (MEMBER.replace("Synced", "Joining: receiving State Transfer"), "2\n"),
         (MEMBER, "0\n"),
         (MEMBER, ""),
     ],
