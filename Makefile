@@ -49,7 +49,8 @@ explore: venv ## the protocol's machines by other random interleavings than in t
 
 cluster-test: venv ## ask the deployed lab what the cluster promises (after make lab; cuts power)
 	@bin/cluster-test tests/system/test_cluster.py tests/system/test_people.py \
-		tests/system/test_execution.py tests/system/test_doctor.py tests/system/test_failover.py
+		tests/system/test_execution.py tests/system/test_doctor.py \
+		tests/system/test_address.py tests/system/test_failover.py
 
 lab: root venv ## boot five hosts and deploy the cluster on them (root)
 	@bin/lab up

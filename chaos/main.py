@@ -54,15 +54,22 @@ class Api:
 
     def get(self, path: str) -> Any:
         """The JSON of an answer, asked again while it is 503; RuntimeError if it is not 200."""
+        return self._patiently("GET", path).json()
+
+    def delete(self, path: str) -> None:
+        """The same for what is to go."""
+        self._patiently("DELETE", path)
+
+    def _patiently(self, method: str, path: str) -> requests.Response:
         deadline = time.monotonic() + AGAIN
-        answer = self.ask("GET", path, None, 30)
+        answer = self.ask(method, path, None, 30)
         while answer.status_code == 503 and time.monotonic() < deadline:
-            _say(f"GET {path}: 503, asked again")
+            _say(f"{method} {path}: 503, asked again")
             threading.Event().wait(float(answer.headers.get("Retry-After", 5)))
-            answer = self.ask("GET", path, None, 30)
+            answer = self.ask(method, path, None, 30)
         if answer.status_code != 200:
-            raise RuntimeError(f"GET {path}: {answer.status_code} {answer.text}")
-        return answer.json()
+            raise RuntimeError(f"{method} {path}: {answer.status_code} {answer.text}")
+        return answer
 
     def healthy(self) -> bool:
         """All five workers are online."""
@@ -112,8 +119,7 @@ def _clear(api: Api) -> None:
     """Take away what an earlier run left: its jobs, and then what still ran of them."""
     standing = [job["id"] for job in api.get("/jobs") if job["status"] != "finished"]
     for job in standing:
-        if api.ask("DELETE", f"/jobs/{job}", None, 30).status_code != 200:
-            raise RuntimeError(f"job {job} of an earlier run cannot be removed")
+        api.delete(f"/jobs/{job}")
     _wait("nothing of an earlier run is left", lambda: not _standing(), HEALED)
 
 

@@ -4,7 +4,9 @@ MariaDB: the hosts are tried in their order; a member that is not part of the pr
 (1047) is passed over. TLS is verified against the cluster's CA, and the certificate must name the
 host as configured: each member's names the addresses of its proxies, too. A statement longer
 than the server takes is refused before it is sent: the server would close the connection in the
-middle of it, which looks like an outage and would be tried again for ever.
+middle of it, which looks like an outage and would be tried again for ever. A connection behind
+which nobody is left is found out while it is idle: that of a node to the virtual address which it
+held itself ends when the address moves, and nothing tells it.
 SQLite: WAL, synchronous=FULL, writers wait for each other.
 """
 
@@ -12,6 +14,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import socket
 import sqlite3
 import ssl
 from collections.abc import Callable, Sequence
@@ -26,6 +29,13 @@ log = logging.getLogger(__name__)
 
 DEFAULT_PORT = 3306
 CONNECT = 3.0  # seconds for each step of making a connection
+# An idle connection is asked after 10 s, three times, 3 s apart, and is lost 19 s after its end.
+KEEPALIVE = {
+    (socket.SOL_SOCKET, socket.SO_KEEPALIVE): 1,
+    (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE): 10,
+    (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL): 3,
+    (socket.IPPROTO_TCP, socket.TCP_KEEPCNT): 3,
+}
 # Lock conflicts and certification failures: the whole transaction was undone, do it again.
 # 1213 deadlock, 1205 lock wait timeout.
 CONTENDED = frozenset({1213, 1205})
@@ -114,6 +124,19 @@ class _Connection(pymysql.connections.Connection):
     """`longest`: bytes of the longest statement that the server takes, None while unknown."""
 
     longest: int | None = None
+
+    def connect(self, sock: socket.socket | None = None) -> None:
+        dialled = (
+            socket.create_connection((self.host, self.port), CONNECT) if sock is None else sock
+        )
+        try:
+            dialled.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            for (level, option), value in KEEPALIVE.items():
+                dialled.setsockopt(level, option, value)
+        except OSError:
+            dialled.close()
+            raise
+        super().connect(dialled)
 
     def be_patient(self, seconds: float) -> None:
         """Let statements take this long from now on."""

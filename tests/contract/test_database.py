@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -274,6 +275,18 @@ def test_a_connection_that_the_server_killed_is_replaced(
 
     mariadb.transaction(work)
     assert count_jobs(mariadb) == 1
+
+
+def test_an_idle_connection_finds_out_that_nobody_is_behind_it(mariadb: Database) -> None:
+    """By the kernel's probes. tests/system/test_address.py sees them at work."""
+
+    def options() -> dict[tuple[int, int], int]:
+        sock = mariadb._dialect.connection()._sock
+        return {option: sock.getsockopt(*option) for option in dialect.KEEPALIVE}
+
+    found = mariadb.read(options)
+    assert found == dialect.KEEPALIVE
+    assert found[socket.SOL_SOCKET, socket.SO_KEEPALIVE] == 1
 
 
 def kill_all(server: MariaDBServer) -> None:

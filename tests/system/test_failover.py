@@ -55,7 +55,7 @@ def galera_and_zookeeper_are_whole() -> bool:
             answer = lab("exec", host, line, seconds=90)
         except AssertionError:  # it does not take connections yet
             return False
-        status = dict(words.split() for words in answer.splitlines())
+        status = dict(words.split(None, 1) for words in answer.splitlines())
         if status.get("wsrep_cluster_size") != "3" or status["peers"] == "0":
             return False
         if status.get("wsrep_local_state_comment") != "Synced":
