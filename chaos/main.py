@@ -28,7 +28,7 @@ from dcron_common.ids import ulid_time
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 AGAIN = 120.0  # seconds for which a question is asked again that is answered by 503
-HEALED = 300.0  # seconds until a healed cluster must be whole
+HEALED = 300.0  # seconds until a healed cluster must be whole, and all runs of before over
 QUIET = 100.0  # seconds after the last judged minute until everything has been told
 
 
@@ -104,13 +104,14 @@ def main() -> int:
     record = Record(options.seed, begin, time.time() // 60 * 60, HOSTS, load.jobs)
     _say(f"healed; waiting {QUIET:.0f} s until all is told")
     threading.Event().wait(QUIET)
+    _let_end(record.end)
     record.launches = [
         launch for launch in gather.truth(_exec, HOSTS) if launch.minute <= record.end
     ]
     # The last questions need nothing to be under way: jobs of later minutes are over first.
     record.rows = [row for row in gather.rows(api.get, load.jobs) if row.minute <= record.end]
     record.final = standing.final(_exec, api.get, HOSTS, CONTROL[0])
-    record.final.leftovers = _of_judged(record)
+    record.final.leftovers = _of_judged(record.final.leftovers, record.end)
     record.faults = faults.done
     return _tell(record, options)
 
@@ -131,9 +132,17 @@ def _standing() -> list[str]:
     return standing.zookeeper(_exec, CONTROL[0]).leftovers
 
 
-def _of_judged(record: Record) -> list[str]:
+def _let_end(end: float) -> None:
+    """Let runs of until then end: several of one job may wait for each other. The judge finds what
+    has not ended in time."""
+    deadline = time.monotonic() + HEALED
+    while _of_judged(_standing(), end) and time.monotonic() < deadline:
+        threading.Event().wait(1.0)
+
+
+def _of_judged(leftovers: Sequence[str], end: float) -> list[str]:
     """Leftovers but for claims of runs that are still going on: due or asked for later."""
-    return [name for name in record.final.leftovers if _began(name) <= record.end]
+    return [name for name in leftovers if _began(name) <= end]
 
 
 def _began(name: str) -> float:

@@ -21,7 +21,9 @@ def of_task(slot: Slot, key: str, task: Task, now: float) -> list[RunRecord]:
         given_up = Result(RunState.SKIPPED, None, now, reason=reason)
         run_id = key.removeprefix(MANUAL)
         known = [Attempt(run_id, task.attempt, task.trigger, "", task.epoch, given_up)]
-    missed = _missed(slot, task.passed_over, task.passed_reason, task.ended[-1:])
+    missed = _not_started(
+        slot, task.passed_over, RunState.MISSED, task.passed_reason, task.ended[-1:]
+    )
     return [*missed, *ended(slot, key, known)]
 
 
@@ -45,13 +47,17 @@ def running(slot: Slot, key: str, claim: Claim, started_at: float) -> RunRecord:
 
 
 def passed_over(slot: Slot, claim: Claim) -> list[RunRecord]:
-    """Rows for the older minutes that a claim closed."""
-    closed = Result(RunState.MISSED, None, claim.claimed_at)
-    return _missed(slot, claim.passed_over, claim.passed_reason, [claim.as_ended(closed)])
+    """Rows for the older minutes that a claim closed. The leader says the same of all that it
+    closes for nobody; of what a worker passes over a later minute was due, or the time was up."""
+    state = RunState.MISSED
+    if not claim.worker and claim.result is not None:
+        state = claim.result.state
+    by = claim.as_ended(Result(state, None, claim.claimed_at))
+    return _not_started(slot, claim.passed_over, state, claim.passed_reason, [by])
 
 
-def _missed(
-    slot: Slot, minutes: Sequence[int], reason: str | None, by: Sequence[Attempt]
+def _not_started(
+    slot: Slot, minutes: Sequence[int], state: RunState, reason: str | None, by: Sequence[Attempt]
 ) -> list[RunRecord]:
     """`by`: the attempt that closed them. Each has an id of its own: a row is known by it, and so
     is what became of that attempt."""
@@ -62,7 +68,7 @@ def _missed(
             scheduled_at=minute,
             attempt=1,
             trigger=Trigger.CRON,
-            state=RunState.MISSED,
+            state=state,
             node=slot.node,
             worker=one.worker or slot.node or None,
             epoch=one.epoch,

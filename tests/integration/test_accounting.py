@@ -117,6 +117,20 @@ def test_p8_a_minute_that_a_removal_overtook_is_skipped_and_says_so(world: World
     assert world.app.exists(paths.fence(Slot(job))) is None
 
 
+def test_p8_all_minutes_that_a_removal_overtook_are_skipped(world: World) -> None:
+    node = world.add("a")
+    job = world.post()
+    world.turn()
+    world.time.now = START + 120.5  # its worker heard of neither minute
+    row, _ = jobs.remove_job(world.database, job, world.time.now, "admin")
+    write_fences(world.app, row)
+    world.go(60)
+    assert not node.processes.launched
+    closed = sorted((row.scheduled_at, row.state, row.reason) for row in world.rows(job))
+    why = "the job was removed before this minute could start"
+    assert closed == [(START + due, RunState.SKIPPED, why) for due in (60, 120)]
+
+
 @pytest.mark.parametrize("trouble", ["new leader", "wrong clock", "database"])
 def test_p7_a_removed_job_is_forgotten_only_once_it_is_accounted_for(
     world: World, api: Api, monkeypatch: pytest.MonkeyPatch, trouble: str
