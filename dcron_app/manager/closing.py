@@ -94,9 +94,11 @@ class Closing:
         task = None if kill else self._task(name, claim, known)
         if task is not None:
             self._hand_on(name, node, known, task)
+        elif kill is None and self._next(name, claim) is not None:
+            return  # nobody can have it now: it will be a task as soon as somebody has the job
         elif claim.result is not None:
             self._remove(name, node, claim, known)
-        elif kill is not None or not self._goes_on(name, claim):
+        else:
             self._end(name, node, claim, known, kill)
 
     def _kill(self, name: Name, claim: Claim) -> Kill | None:
@@ -107,10 +109,6 @@ class Closing:
             return None
         kill = Kill.decode(node.data)
         return kill if kill.means(claim.run_id, claim.ended) else None
-
-    def _goes_on(self, name: Name, claim: Claim) -> bool:
-        """Whether it will be a task as soon as there is a worker for it."""
-        return self._next(name, claim) is not None
 
     def _next(self, name: Name, claim: Claim) -> float | None:
         """When the run's next attempt may start, None if there is none."""

@@ -282,6 +282,30 @@ def test_a_holder_again_decides_what_it_could_not_as_a_stranger(world: World) ->
     assert fence(world, Slot(job)).active is None
 
 
+@pytest.mark.parametrize("state", ["failed", "lost"])
+def test_p12_an_end_that_is_told_while_nobody_has_the_job_is_followed_once_somebody_has(
+    world: World, state: str
+) -> None:
+    node = world.add("a")
+    job = world.post(
+        retries=1, retry_delay_seconds=20, schedule="1 * * * *", concurrency=Concurrency.ALLOW
+    )
+    world.go(65)
+    workers.set_drained(world.database, "a", True, world.time.now, "admin")
+    world.go(10)
+    assert world.holders(job) == []
+    node.end(state, None)
+    world.go(60)
+    assert [row.state.value for row in world.rows(job)] == [state]
+    workers.set_drained(world.database, "a", False, world.time.now, "admin")
+    world.go(40)
+    assert [launch.attempt for launch in node.processes.launched] == [1, 2]
+    node.end()
+    world.go(5)
+    assert [row.state.value for row in world.rows(job)] == [state, "succeeded"]
+    assert claims(world) == []
+
+
 @pytest.mark.parametrize("state", ["failed", "running"])
 def test_p12_a_job_on_all_says_why_no_attempt_follows_on_a_worker_that_was_away(
     world: World, state: str
