@@ -51,7 +51,9 @@ def _waits_for_its_job(evidence: Evidence, what: str) -> bool:
     """Whether it is what the next attempt of a run waits in while its job is paused."""
     name, _, key = what.rpartition("/")[2].partition(".")
     job = evidence.jobs.get(name.partition("@")[0])
-    if job is None or job.paused_to_the_end() is None or not key.isdigit():
+    if job is None or job.deleted is not None or not key.isdigit():
+        return False
+    if job.paused_to_the_end() is None:
         return False
     rows = [row for row in evidence.record.rows if row.job == job.id and row.minute == int(key)]
     newest = max(rows, key=lambda row: row.attempt, default=None)

@@ -110,8 +110,10 @@ class Job:
                 over = min(over, change.acknowledged)
 
     def paused_to_the_end(self) -> float | None:
-        """Since when it may have been paused, and may be so in the end; None: surely not."""
-        begins = [at for at, end, how in self.possibly() if how.paused and end == float("inf")]
+        """Since when it may have been paused, and may be so in the end, or when it was removed;
+        None: surely not."""
+        over = float("inf") if self.deleted is None else self.deleted
+        begins = [at for at, end, how in self.possibly() if how.paused and end == over]
         return min(begins, default=None)
 
     @property

@@ -81,9 +81,10 @@ def _by_an_old_state(
     stops: list[tuple[str, float, float | None]] = []
     if job.deleted is not None:
         stops.append(("deleted", job.deleted, None))
-    stands = list(job.surely())
-    for number, (begin, _, change) in enumerate(stands):
-        end = stands[number + 1][2].sent if number + 1 < len(stands) else None
+    for begin, _, change in job.surely():
+        # What was sent last may be in force without an answer.
+        lifts = [one.sent for one in job.changes if one.sent > change.sent and not one.paused]
+        end = min(lifts, default=None)
         if change.paused and not launch.manual:
             stops.append(("paused", begin, end))
         if change.revision > launch.revision:

@@ -341,6 +341,19 @@ def test_what_is_paused_before_its_next_attempt_waits(paused: float, resumed: st
     assert ("leftover" in rules) is (resumed == "answered")
 
 
+@pytest.mark.parametrize("paused", [M + 2.0, M + 110.0])
+def test_what_was_paused_until_it_was_removed_needs_no_next_attempt(paused: float) -> None:
+    record = healthy()
+    lost_and_not_tried_again(record)
+    job = record.jobs[0]
+    job.changes = [replace(job.newest, sent=paused, acknowledged=paused + 0.2, paused=True)]
+    job.delete_sent, job.deleted = M + 118.0, M + 119.0
+    record.final.leftovers = [f"/runs/a/1.{M}"]
+    rules = {violation.rule for violation in judge(record).violations}
+    assert ("attempt" in rules) is (paused > M + 100)
+    assert "leftover" in rules, "of a removed job nothing waits"
+
+
 @pytest.mark.parametrize("away", [True, False])
 def test_on_all_nobody_else_tries_again_for_a_worker_that_was_truly_away(away: bool) -> None:
     record = on_all("a", "b")

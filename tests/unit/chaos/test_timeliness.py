@@ -37,6 +37,18 @@ def test_paused_minutes_are_not_replayed_after_the_resume() -> None:
     assert rules(record) == ["paused", "paused"]
 
 
+@pytest.mark.parametrize("resumed", [True, False])
+def test_a_resume_without_an_answer_may_be_in_force(resumed: bool) -> None:
+    record = healthy()
+    stood = record.jobs[0].newest
+    record.jobs[0].changes = [
+        replace(stood, sent=M - 50.0, acknowledged=M - 49.0, paused=True),
+        replace(stood, sent=M - 20.0, acknowledged=None, paused=not resumed),
+        replace(stood, sent=M + 90.0, acknowledged=M + 91.0),
+    ]
+    assert (rules(record) == []) is resumed
+
+
 def test_minutes_of_an_old_schedule_do_not_go_on_with_the_new_text() -> None:
     assert rules(changed("59 5 * * *")) == ["not due", "not due"]
 
