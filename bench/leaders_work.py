@@ -8,10 +8,10 @@ from bench.generated import NOW
 from dcron_app.manager.keeping import Held
 from dcron_app.manager.pace import ROUND, Done, Pace
 from dcron_app.manager.retiring import JOBS, Retiring
-from dcron_common.config import RetentionConfig
 from dcron_common.db import old_runs, run_reads
 from dcron_common.db.connection import Database
 from dcron_common.object_store.contract import ObjectStore
+from dcron_common.settings import RetentionConfig
 
 KEEP = 1000
 

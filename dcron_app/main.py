@@ -9,9 +9,10 @@ from pathlib import Path
 
 from dcron_app import admin
 from dcron_common import log
-from dcron_common.config import APP_PATH, AppConfig, check_worker_names, load_app
+from dcron_common.config import APP_PATH, check_worker_names, load_app
 from dcron_common.db import migrations
 from dcron_common.errors import DcronError
+from dcron_common.settings import AppConfig
 
 _MIGRATION = 3600.0  # seconds for one statement: an index over 10 million runs takes minutes
 _ZOOKEEPER = 30.0  # seconds to wait for it

@@ -16,7 +16,7 @@ from dcron_app.api.app import Wsgi, build
 from dcron_app.api.body import body_limit, reading_seconds
 from dcron_app.tls import TimedConnection, context_of
 from dcron_app.wiring import open_services
-from dcron_common.config import ApiConfig, AppConfig
+from dcron_common.settings import ApiConfig, AppConfig
 
 _SHARED_MEMORY = Path("/dev/shm")  # noqa: S108  # gunicorn makes its own private file in it
 

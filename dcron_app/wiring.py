@@ -7,7 +7,6 @@ import threading
 from pathlib import Path
 
 from dcron_app.api.services import Services, Settings
-from dcron_common.config import AppConfig, DatabaseConfig, ZooKeeperConfig
 from dcron_common.coordinator.contract import Coordinator
 from dcron_common.coordinator.zookeeper import ZooKeeperCoordinator
 from dcron_common.db import lookups
@@ -15,6 +14,7 @@ from dcron_common.db.connection import Database
 from dcron_common.errors import ConfigError, CoordinatorError, DatabaseError
 from dcron_common.object_store import open_object_store
 from dcron_common.sealing.ring import Ring
+from dcron_common.settings import AppConfig, DatabaseConfig, ZooKeeperConfig
 
 log = logging.getLogger(__name__)
 

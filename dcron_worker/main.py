@@ -15,13 +15,14 @@ import dcron_worker.runner.main as launcher
 from dcron_common import log as logs
 from dcron_common import timing
 from dcron_common.clock import SYSTEM
-from dcron_common.config import WORKER_PATH, WorkerConfig, load_worker
+from dcron_common.config import WORKER_PATH, load_worker
 from dcron_common.coordinator.zookeeper import ZooKeeperCoordinator
 from dcron_common.db.connection import Database
 from dcron_common.errors import ConfigError, DcronError
 from dcron_common.object_store import open_object_store
 from dcron_common.protocol import Registration
 from dcron_common.sealing.worker_key import WorkerKey
+from dcron_common.settings import WorkerConfig
 from dcron_common.version import VERSION
 from dcron_worker.firing import system_firing
 from dcron_worker.runner.client import Runner

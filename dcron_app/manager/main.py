@@ -15,12 +15,12 @@ from dcron_app.manager.sealing import Sealing
 from dcron_app.wiring import open_coordinator, open_database
 from dcron_common import paths
 from dcron_common.clock import SYSTEM, Clock
-from dcron_common.config import AppConfig, RetentionConfig
 from dcron_common.coordinator.contract import ANYONE, APP, Coordinator
 from dcron_common.db.connection import Database
 from dcron_common.errors import ConnectionLost, DatabaseUnavailable, NoNode
 from dcron_common.object_store import ObjectStore, open_object_store
 from dcron_common.sealing.ring import Ring
+from dcron_common.settings import AppConfig, RetentionConfig
 
 log = logging.getLogger(__name__)
 

@@ -23,12 +23,12 @@ from dcron_app.manager.pace import Done, Pace
 from dcron_app.manager.retiring import Retiring
 from dcron_app.manager.view import View
 from dcron_common.clock import Clock
-from dcron_common.config import RetentionConfig
 from dcron_common.coordinator.contract import Coordinator
 from dcron_common.db import progress
 from dcron_common.db.connection import Database
 from dcron_common.errors import DcronError
 from dcron_common.object_store.contract import ObjectStore
+from dcron_common.settings import RetentionConfig
 
 log = logging.getLogger(__name__)
 

@@ -17,13 +17,13 @@ from collections.abc import Collection, Sequence
 from dcron_app.manager.keeping import Bounds, Held, Sieve, outputs_of
 from dcron_app.manager.pace import BATCH, Done, Pace
 from dcron_common import paths
-from dcron_common.config import RetentionConfig
 from dcron_common.coordinator.contract import Coordinator
 from dcron_common.db import old_jobs, old_runs, progress
 from dcron_common.db.connection import Database
 from dcron_common.db.old_runs import Extent, OldRun
 from dcron_common.errors import ObjectStoreError, ObjectStoreUnavailable
 from dcron_common.object_store.contract import ObjectStore, output_key
+from dcron_common.settings import RetentionConfig
 
 log = logging.getLogger(__name__)
 

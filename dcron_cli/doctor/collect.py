@@ -13,7 +13,8 @@ from typing import Any, TypeVar, cast
 from dcron_cli.doctor import look_host, look_services, look_worker
 from dcron_cli.doctor.facts import AppFacts, ConfigFile, Facts, Trouble, WorkerFacts
 from dcron_common.clock import SYSTEM
-from dcron_common.config import AppConfig, WorkerConfig, load_app, load_worker
+from dcron_common.config import load_app, load_worker
+from dcron_common.settings import AppConfig, WorkerConfig
 from dcron_common.version import VERSION
 from dcron_worker.main import LAUNCHER_SOCKET
 from dcron_worker.runner.lease import boot_id

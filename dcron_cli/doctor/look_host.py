@@ -19,9 +19,9 @@ from pathlib import Path
 from cryptography import x509
 
 from dcron_cli.doctor.facts import Certificate, Clock, ConfigFile, Disk, Unit
-from dcron_common.config import AppConfig, WorkerConfig
 from dcron_common.config_file import split_host
 from dcron_common.errors import ConfigError
+from dcron_common.settings import AppConfig, WorkerConfig
 
 COMMAND = 5.0  # seconds for one command
 # Those that a control node may have beside dcron's own; they count where they are enabled.

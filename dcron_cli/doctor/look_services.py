@@ -10,7 +10,6 @@ from pathlib import Path
 
 from dcron_cli.doctor.facts import Api, Service, ZooKeeper
 from dcron_common import paths
-from dcron_common.config import ApiConfig, DatabaseConfig, ObjectStoreConfig, ZooKeeperConfig
 from dcron_common.config_file import split_host
 from dcron_common.coordinator.contract import Coordinator
 from dcron_common.coordinator.zookeeper import ZooKeeperCoordinator
@@ -29,6 +28,7 @@ from dcron_common.errors import (
 )
 from dcron_common.object_store import open_object_store
 from dcron_common.protocol import Registration
+from dcron_common.settings import ApiConfig, DatabaseConfig, ObjectStoreConfig, ZooKeeperConfig
 
 ANSWER = 3.0  # seconds for one answer
 

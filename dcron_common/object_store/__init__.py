@@ -11,7 +11,7 @@ from dcron_common.errors import ConfigError
 from dcron_common.object_store.contract import ObjectStore, executable_key
 
 if TYPE_CHECKING:
-    from dcron_common.config import ObjectStoreConfig
+    from dcron_common.settings import ObjectStoreConfig
 
 __all__ = ["ObjectStore", "executable_key", "open_object_store"]
 

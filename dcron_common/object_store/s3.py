@@ -18,7 +18,6 @@ from botocore.exceptions import BotoCoreError, ClientError
 # urllib3's errors surface unwrapped while a body is read.
 from urllib3.exceptions import HTTPError
 
-from dcron_common.config import ObjectStoreConfig
 from dcron_common.errors import (
     ConfigError,
     ObjectNotFound,
@@ -26,6 +25,7 @@ from dcron_common.errors import (
     ObjectStoreUnavailable,
 )
 from dcron_common.object_store.contract import CHUNK, PAGE, Listed, ObjectStore, check_key, is_key
+from dcron_common.settings import ObjectStoreConfig
 
 _SETTINGS = Config(
     signature_version="s3v4",

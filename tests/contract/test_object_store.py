@@ -12,9 +12,9 @@ from pathlib import Path
 import boto3
 import pytest
 
-from dcron_common.config import ObjectStoreConfig
 from dcron_common.errors import ObjectNotFound, ObjectStoreError, ObjectStoreUnavailable
 from dcron_common.object_store import ObjectStore, executable_key, open_object_store
+from dcron_common.settings import ObjectStoreConfig
 from tests.servers.s3 import S3Server, free_port, missing
 
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from dcron_app.api.services import Services, Settings
-from dcron_common.config import RetentionConfig
 from dcron_common.db import tokens, users
 from dcron_common.object_store.directory import DirectoryStore
+from dcron_common.settings import RetentionConfig
 from tests.integration.rounds import Rounds
 from tests.integration.world import START, World
 from tests.unit.app.api_client import Api

@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from dcron_app.manager.main import Manager
 from dcron_app.manager.pace import Done
 from dcron_app.manager.retention import Retention
-from dcron_common.config import RetentionConfig
 from dcron_common.coordinator.contract import Coordinator
 from dcron_common.db import histories, jobs, old_runs, run_reads, runs
 from dcron_common.ledger import ledger
 from dcron_common.run import RunRecord, RunState, Trigger
+from dcron_common.settings import RetentionConfig
 from tests.integration.world import World
 
 DAY = 86_400

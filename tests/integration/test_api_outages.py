@@ -21,7 +21,6 @@ from dcron_app.api.outage import HOLD
 from dcron_app.api.services import Services
 from dcron_common import paths
 from dcron_common.clock import SYSTEM
-from dcron_common.config import ObjectStoreConfig
 from dcron_common.coordinator.local import LocalEnsemble
 from dcron_common.db import migrations, tokens, users
 from dcron_common.db.connection import DEADLINE, Database
@@ -29,6 +28,7 @@ from dcron_common.db.dialect import CONNECT
 from dcron_common.object_store import open_object_store
 from dcron_common.object_store.directory import DirectoryStore
 from dcron_common.sealing.ring import Ring
+from dcron_common.settings import ObjectStoreConfig
 from tests.contract.services import eventually
 from tests.servers import mariadb
 from tests.servers.relay import Relay

@@ -10,7 +10,6 @@ import pytest
 from dcron_app.manager import logins, pace, retention, retiring
 from dcron_app.manager.main import Manager
 from dcron_common import paths
-from dcron_common.config import RetentionConfig
 from dcron_common.coordinator.local import LocalCoordinator
 from dcron_common.db import jobs, login_limits, old_runs, progress, run_reads, tokens, users
 from dcron_common.db.models import LoginBucket
@@ -18,6 +17,7 @@ from dcron_common.job import Concurrency
 from dcron_common.ledger import Standing
 from dcron_common.paths import Slot
 from dcron_common.run import RunState
+from dcron_common.settings import RetentionConfig
 from dcron_worker.runner.model import Started
 from tests.contract.services import eventually
 from tests.integration.rounds import DAY, Rounds, count, outcomes, past

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from dcron_common.config import AppConfig, RetentionConfig, load_app, load_worker
+from dcron_common.config import load_app, load_worker
 from dcron_common.errors import ConfigError
+from dcron_common.settings import AppConfig, RetentionConfig
 
 APP = """
 [cluster]

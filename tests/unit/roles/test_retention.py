@@ -6,7 +6,7 @@ from pathlib import Path
 
 import yaml
 
-from dcron_common.config import RetentionConfig
+from dcron_common.settings import RetentionConfig
 
 DEFAULTS = Path(__file__).parents[3] / "roles/dcron_app/defaults/main.yml"
 
