@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 from bench.generated import NOW
 from dcron_app.manager.keeping import Held
-from dcron_app.manager.pace import ROUND, Done, Pace
+from dcron_app.manager.retention_pace import ROUND, Done, Pace
 from dcron_app.manager.retiring import JOBS, Retiring
 from dcron_common.db import old_runs, run_reads
 from dcron_common.db.connection import Database

@@ -27,9 +27,9 @@ from dcron_worker import assignments
 from dcron_worker.book import Book
 from dcron_worker.crond import CrondWatch
 from dcron_worker.crontab_check import CrontabError
-from dcron_worker.heart import Heart
 from dcron_worker.membership import Membership
 from dcron_worker.outputs import Stored
+from dcron_worker.parts import Parts
 from dcron_worker.report import Outcome
 from dcron_worker.runner.model import Ended, Launch, Started
 
@@ -57,7 +57,7 @@ class Daemon:
     def __init__(
         self,
         worker: str,
-        heart: Heart,
+        parts: Parts,
         *,
         coordinator: Coordinator,
         membership: Membership,
@@ -70,16 +70,16 @@ class Daemon:
         self._worker = worker
         self._coordinator = coordinator
         self._membership = membership
-        self._book = heart.book
-        self._claims = heart.claims
-        self._taking = heart.taking
-        self._lifecycle = heart.lifecycle
-        self._recording = heart.recording
-        self._isolation = heart.isolation
-        self._adoption = heart.adoption
-        self._killing = heart.killing
-        self._vault = heart.vault
-        self._following = heart.following
+        self._book = parts.book
+        self._claims = parts.claims
+        self._taking = parts.taking
+        self._lifecycle = parts.lifecycle
+        self._recording = parts.recording
+        self._isolation = parts.isolation
+        self._adoption = parts.adoption
+        self._killing = parts.killing
+        self._vault = parts.vault
+        self._following = parts.following
         self._inbox = inbox
         self._render = render
         self._crond = crond

@@ -31,10 +31,10 @@ from dcron_worker.book import Book
 from dcron_worker.crond import CrondWatch
 from dcron_worker.daemon import Changed, Daemon, Message, pump_hints, pump_runner
 from dcron_worker.executables import Executables
-from dcron_worker.heart import assemble
 from dcron_worker.membership import Membership
 from dcron_worker.notes import Notes
 from dcron_worker.outputs import Outputs
+from dcron_worker.parts import assemble
 from dcron_worker.pieces import Pieces
 from dcron_worker.report import Reporter
 from dcron_worker.runner.client import Runner
@@ -114,7 +114,7 @@ class Worker:
         )
         fetch = partial(sealed.fetch, database, name, deadline=SECRETS)
         vault = Vault(name, key, SealedCache(state_dir / "sealed"), fetch, clock)
-        heart = assemble(
+        parts = assemble(
             book,
             notes=Notes(state_dir / "unclaimed"),
             coordinator=coordinator,
@@ -131,10 +131,10 @@ class Worker:
             new_id=partial(_new_id, clock),
             jitter=random.random,
         )
-        self._following = heart.following
+        self._following = parts.following
         self._daemon = Daemon(
             name,
-            heart,
+            parts,
             coordinator=coordinator,
             membership=self._membership,
             inbox=self._inbox,

@@ -176,7 +176,7 @@ def find_overdue(view: View, slot: Slot, known: Known, job: Wanted, now: float) 
         return Overdue(minutes, RunState.SKIPPED, reason) if minutes else None
     if job.over or (slot.node and (fence.holder is None or slot.node not in view.workers)):
         # Of a job on all: a worker that is drained or not meant has told all (`leaving`), and one
-        # that is away closes what it missed when it is back. Where all are so, see `nowhere`.
+        # that is away closes what it missed when it is back. Where all are so, see `workerless`.
         return None
     minutes = _overdue(job, fence.mark, now)
     if not minutes:

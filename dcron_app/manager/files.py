@@ -25,7 +25,7 @@ from __future__ import annotations
 
 import logging
 
-from dcron_app.manager.pace import Done, Pace
+from dcron_app.manager.retention_pace import Done, Pace
 from dcron_common.db import old_jobs, old_runs, progress
 from dcron_common.db.connection import Database
 from dcron_common.errors import ObjectNotFound, ObjectStoreError

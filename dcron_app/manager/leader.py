@@ -15,19 +15,19 @@ from collections.abc import Callable, Sequence
 from dcron_app.manager import reading, restored
 from dcron_app.manager import view as views
 from dcron_app.manager.accounting import Accounting
-from dcron_app.manager.ahead import set_back
 from dcron_app.manager.closing import Closing
 from dcron_app.manager.election import Election
 from dcron_app.manager.followed import Followed
+from dcron_app.manager.future_marks import set_back
 from dcron_app.manager.isolated import Isolated
 from dcron_app.manager.leftovers import clear_requests, forget_removed, free
-from dcron_app.manager.nowhere import Nowhere
 from dcron_app.manager.placing import Placing
 from dcron_app.manager.presence import Presence, lost_workers, note_absent
 from dcron_app.manager.retention import Retention
 from dcron_app.manager.sealing import Sealing
 from dcron_app.manager.settling import settle
 from dcron_app.manager.view import View
+from dcron_app.manager.workerless import Workerless
 from dcron_common import paths, timing
 from dcron_common.clock import Clock
 from dcron_common.coordinator.contract import Check, Coordinator, Delete
@@ -64,7 +64,7 @@ class Leader:
         self._scan_at = 0.0
         self._seen_at = 0.0
         self._presence = Presence(coordinator, clock)
-        self._nowhere = Nowhere(database)
+        self._workerless = Workerless(database)
         self._followed = Followed(coordinator, database)
         self._isolated = Isolated(database, self._write)
         self._placing = Placing(coordinator, election, clock, self._told)
@@ -89,7 +89,7 @@ class Leader:
             self._view = None
             self._presence.forget()
             self._records = False
-            self._nowhere = Nowhere(self._database)
+            self._workerless = Workerless(self._database)
             self._sealing.forget()
         self._trouble = None
         now = self._clock.boot()
@@ -238,7 +238,7 @@ class Leader:
             if self._records:
                 self._account(view, wall)
                 return
-        self._nowhere.forget()
+        self._workerless.forget()
 
     def _account(self, view: View, wall: float) -> None:
         proof = self._election.proof
@@ -247,7 +247,7 @@ class Leader:
         self._unless_away(lambda: self._settle(view, wall))
         forget_removed(self._coordinator, view, proof, wall)
         Accounting(self._coordinator, view, proof, lambda: ulid(wall), wall).account()
-        self._unless_away(lambda: self._nowhere.account(view, wall))
+        self._unless_away(lambda: self._workerless.account(view, wall))
 
     def _settle(self, view: View, wall: float) -> None:
         # What is missing in a record that was just put back is told at the next comparison.

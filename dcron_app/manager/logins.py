@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from dcron_app.manager.pace import BATCH, Done, Pace
+from dcron_app.manager.retention_pace import BATCH, Done, Pace
 from dcron_common.db import old_accounts
 from dcron_common.db.connection import Database
 

@@ -5,7 +5,7 @@ was drained. It goes on where what is told of its job ends:
 
 - at the highest mark of the job's places of the same kind, whoever had them;
 - at the newest minute of the record: places have come and gone, and while nobody could have the
-  job the leader wrote rows (`nowhere`);
+  job the leader wrote rows (`workerless`);
 - where the places of the other kind end, if there are any: each tells of what was due from its mark
   until others were wanted, and of nothing else. If there are none, what the record does not tell of
   is open, by whatever revision it was due.
@@ -85,7 +85,7 @@ def _is_held(view: View, fences: Mapping[Slot, Fence], placed: Mapping[Slot, str
 
 def _recorded(job: Wanted, slot: Slot) -> int:
     """Of a job all of whose fences are lost: the newest minutes that the record knows of this node
-    in the present placement, else of any, and of none (`nowhere`)."""
+    in the present placement, else of any, and of none (`workerless`)."""
     newest = max(job.closed.values(), default=0)
     before = min(newest, job.placed_from - 60)
     own = job.closed.get(slot.node, newest) if slot.node else newest

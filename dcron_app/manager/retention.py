@@ -19,7 +19,7 @@ from dataclasses import asdict
 from dcron_app.manager.files import Files
 from dcron_app.manager.keeping import Held
 from dcron_app.manager.logins import OldLogins
-from dcron_app.manager.pace import Done, Pace
+from dcron_app.manager.retention_pace import Done, Pace
 from dcron_app.manager.retiring import Retiring
 from dcron_app.manager.view import View
 from dcron_common.clock import Clock

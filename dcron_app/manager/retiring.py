@@ -15,7 +15,7 @@ import logging
 from collections.abc import Collection, Sequence
 
 from dcron_app.manager.keeping import Bounds, Held, Sieve, outputs_of
-from dcron_app.manager.pace import BATCH, Done, Pace
+from dcron_app.manager.retention_pace import BATCH, Done, Pace
 from dcron_common import paths
 from dcron_common.coordinator.contract import Coordinator
 from dcron_common.db import old_jobs, old_runs, progress

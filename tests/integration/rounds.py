@@ -6,8 +6,8 @@ import hashlib
 from dataclasses import dataclass, field
 
 from dcron_app.manager.main import Manager
-from dcron_app.manager.pace import Done
 from dcron_app.manager.retention import Retention
+from dcron_app.manager.retention_pace import Done
 from dcron_common.coordinator.contract import Coordinator
 from dcron_common.db import histories, jobs, old_runs, run_reads, runs
 from dcron_common.ledger import ledger

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from dcron_app.manager import logins, pace, retention, retiring
+from dcron_app.manager import logins, retention, retention_pace, retiring
 from dcron_app.manager.main import Manager
 from dcron_common import paths
 from dcron_common.coordinator.local import LocalCoordinator
@@ -157,10 +157,10 @@ def test_what_exists_already_goes_in_small_transactions_over_several_rounds(
         return sizes[-1]
 
     monkeypatch.setattr(old_runs, "drop_runs", watched)
-    monkeypatch.setattr(pace, "ROUND", 1000)
+    monkeypatch.setattr(retention_pace, "ROUND", 1000)
     kept = rounds(runs_per_job=10)
     assert [kept.round().whole for _ in range(2)] == [False, False]
-    assert max(sizes) <= pace.BATCH
+    assert max(sizes) <= retention_pace.BATCH
     assert len(kept.rests) > 2
     while not kept.round().whole:
         assert len(sizes) < 20, "it does not end"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from dcron_app.manager.pace import Done
+from dcron_app.manager.retention_pace import Done
 from dcron_common import paths
 from dcron_common.db import histories, jobs, old_runs
 from dcron_common.errors import DatabaseUnavailable, ObjectStoreUnavailable

@@ -36,10 +36,10 @@ from dcron_common.sealing.worker_key import WorkerKey
 from dcron_worker.book import Book
 from dcron_worker.crond import CrondWatch
 from dcron_worker.daemon import Daemon, Due, Message
-from dcron_worker.heart import assemble
 from dcron_worker.membership import Membership
 from dcron_worker.notes import Notes
 from dcron_worker.outputs import Outputs
+from dcron_worker.parts import assemble
 from dcron_worker.pieces import Pieces
 from dcron_worker.report import Outcome
 from dcron_worker.runner.client import Runner
@@ -171,7 +171,7 @@ class Node:
             self.session, seen, clock, renew=lambda until: None, on_session=lambda: None
         )
         self._executor = ThreadPoolExecutor(1)
-        heart = assemble(
+        parts = assemble(
             self.book,
             notes=Notes(self.state / "unclaimed"),
             coordinator=self.session,
@@ -188,11 +188,11 @@ class Node:
             new_id=new_ids(self._time),
             jitter=lambda: 0.0,
         )
-        self.following = heart.following
-        self.claims, self.lifecycle, self.isolation = heart.claims, heart.lifecycle, heart.isolation
+        self.following = parts.following
+        self.claims, self.lifecycle, self.isolation = parts.claims, parts.lifecycle, parts.isolation
         self.daemon = Daemon(
             self.name,
-            heart,
+            parts,
             coordinator=self.session,
             membership=self.membership,
             inbox=self.inbox,

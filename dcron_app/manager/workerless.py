@@ -40,7 +40,7 @@ REASON = "no worker could have it: none was online that carries its labels, undr
 KEPT = "no worker could have it: a run from before the job's placement was changed went on"
 
 
-class Nowhere:
+class Workerless:
     """Keeps in mind how far such jobs are recorded; what it does not know it reads."""
 
     def __init__(self, database: Database) -> None:
@@ -49,7 +49,7 @@ class Nowhere:
 
     def account(self, view: View, now: float) -> None:
         """Record what is overdue. `now`: epoch seconds. DatabaseUnavailable: the next look does."""
-        found = _nowhere(view)
+        found = _workerless(view)
         kept = _kept(view)
         self._through = {i: through for i, through in self._through.items() if i in found}
         self._begin(view, found - self._through.keys(), now)
@@ -98,7 +98,7 @@ def _row(job_id: int, due: int, reason: str, now: float) -> RunRecord:
     )
 
 
-def _nowhere(view: View) -> set[int]:
+def _workerless(view: View) -> set[int]:
     """Jobs on all that no worker online has."""
     unsure = view.unread | {slot.job_id for slot in view.unreadable}
     held = {

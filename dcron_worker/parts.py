@@ -31,7 +31,7 @@ from dcron_worker.vault import Vault
 
 
 @dataclass(frozen=True, slots=True)
-class Heart:
+class Parts:
     """What the daemon's loop asks in each pass."""
 
     book: Book
@@ -63,7 +63,7 @@ def assemble(
     clock: Clock,
     new_id: Callable[[], str],
     jitter: Callable[[], float],
-) -> Heart:
+) -> Parts:
     """`notes`: see Isolation. `report`: see Recording. `fetch`, `executor`, `tell`, `user_of`,
     `vault`: see Preparing. `jitter` is in [0, 1)."""
 
@@ -119,7 +119,7 @@ def assemble(
         lives=lives,
         clock=clock,
     )
-    return Heart(
+    return Parts(
         book=book,
         claims=claims,
         taking=taking,
