@@ -124,9 +124,11 @@ class Claims:
         return opened.claim.not_before is not None or opened.claim.run_id in self._book.unbegun
 
     def _is_taken(self, held: Held, key: str) -> bool:
-        """Whether another run has the job, one without a claim too (P9, P11)."""
+        """Whether another run has the job, one without a claim too (P9, P11); of a job that allows
+        overlap one of the same minute, which attempts are not to run beside (P12)."""
         forbids = held.spec.concurrency is not Concurrency.ALLOW
-        unclaimed = forbids and self._book.unclaimed.alive(held.spec.job_id) is not None
+        of = None if forbids else key
+        unclaimed = self._book.unclaimed.alive(held.spec.job_id, of) is not None
         return unclaimed or _taken_by_another(held, key)
 
     def _again(self, opened: OpenClaim, held: Held, has_owner: bool) -> Wanted:

@@ -44,9 +44,14 @@ class Unclaimed:
         """Whether the minute is one of those."""
         return job_id in self.marks and self.since[job_id] < minute <= self.marks[job_id]
 
-    def alive(self, job_id: int) -> str | None:
-        """The key of a run that is not over, the newest; None if there is none."""
-        keys = [run.key for run in self.runs.values() if run.job_id == job_id and run.alive]
+    def alive(self, job_id: int, of: str | None = None) -> str | None:
+        """The key of a run that is not over, the newest; None if there is none. `of`: of runs of
+        this key only."""
+        keys = [
+            run.key
+            for run in self.runs.values()
+            if run.job_id == job_id and run.alive and of in (None, run.key)
+        ]
         return keys[-1] if keys else None
 
     def seen(self, slot: Slot, fence: Fence) -> Fence:

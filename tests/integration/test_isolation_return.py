@@ -14,7 +14,7 @@ from dcron_common.coordinator.contract import Operation, shared_with
 from dcron_common.db import editing, jobs
 from dcron_common.errors import ConnectionLost, FileUnavailable
 from dcron_common.ids import ulid
-from dcron_common.job import JobType, OnIsolation, Spec
+from dcron_common.job import Concurrency, JobType, OnIsolation, Spec
 from dcron_common.paths import Slot
 from dcron_common.protocol import Kill, Task
 from dcron_common.run import RunState, Trigger, manual_key
@@ -75,6 +75,30 @@ def test_p11_a_retry_does_not_start_beside_an_isolated_run(world: World, node: N
     node.end()
     world.go(10)
     assert [launch.attempt for launch in node.processes.launched] == [1, 1, 2]
+
+
+def test_p12_no_attempt_starts_beside_an_isolated_one_of_its_minute(
+    world: World, node: Node
+) -> None:
+    """The minute ran elsewhere too, was lost there, and is to be resumed here."""
+    job = world.post(on_isolation=OnIsolation.RUN, concurrency=Concurrency.ALLOW)
+    world.turn()
+    node.cut()
+    cut_off(world, node, 65)
+    (isolated,) = alive(node)
+    node.heal()
+    world.go(5)
+    task = Task(Trigger.RESUME, 2, 0).encode()
+    goal = paths.task("a", Slot(job), isolated)
+    world.app.create(goal, task, access=shared_with("a", "r"))
+    world.go(10)
+    assert [launch.attempt for launch in node.processes.launched] == [1]
+    node.end()
+    world.go(10)
+    assert [(one.key, one.attempt) for one in node.processes.launched] == [
+        (isolated, 1),
+        (isolated, 2),
+    ]
 
 
 def wait_for_its_file(world: World, node: Node) -> int:
