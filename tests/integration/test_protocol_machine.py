@@ -1,8 +1,8 @@
 """The protocol under random interleavings: fires, moves, losses, restarts, removals, lost answers.
 
 After every step: nothing was launched twice, nothing lives beside itself, epochs only rise,
-nothing starts after a removal. In the end, when all are well again: nothing is open or `running`,
-and every due minute has its row.
+nothing starts after a removal. In the end, when all are well again: no attempt that is owed is
+forgotten, nothing is open or `running`, and every due minute has its row.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import shutil
 import tempfile
+from collections import defaultdict
 from pathlib import Path
 
 from hypothesis import HealthCheck, settings
@@ -18,11 +19,13 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from dcron_app.api.announce import write_fences
 from dcron_common import paths, timing
+from dcron_common.attempts import RESUMES
 from dcron_common.db import jobs, workers
 from dcron_common.errors import ConnectionLost
 from dcron_common.job import Concurrency, OnWorkerLoss
+from dcron_common.paths import Slot
 from dcron_common.protocol import Fence
-from dcron_common.run import RunState
+from dcron_common.run import RunRecord, RunState, cron_key
 from dcron_worker.runner.model import Launch
 from tests.integration.faults import lose_answers
 from tests.integration.look import unaccounted
@@ -249,10 +252,16 @@ class Protocol(RuleBasedStateMachine):
         for node in self.all.values():
             node.database_away = False
             node.build()  # reports that were dropped are found again
+            workers.set_drained(self.world.database, node.name, False, self.world.time.now, "admin")
+        self._all_goes_well(times=15)
+        self._check_attempts()
         for row in list(jobs.all_jobs(self.world.database, live=True)):
             row, _ = jobs.remove_job(self.world.database, row.id, self.world.time.now, "x")
             write_fences(self.world.app, row)
-        for _ in range(30):
+        self._all_goes_well(times=30)
+
+    def _all_goes_well(self, times: int) -> None:
+        for _ in range(times):
             self.world.time.now += 5
             for node in self.all.values():
                 while any(run not in node.processes.ends for run in node.processes.running):
@@ -262,6 +271,32 @@ class Protocol(RuleBasedStateMachine):
                 except ConnectionLost:
                     node.daemon._changed = True
             self.world.manager._leader.step()
+
+    def _check_attempts(self) -> None:
+        """Where one is owed it has its row, or waits (P12)."""
+        for row in jobs.all_jobs(self.world.database, live=True):
+            attempts: dict[int, list[RunRecord]] = defaultdict(list)
+            for run in self.world.rows(row.id):
+                attempts[run.scheduled_at].append(run)
+            spec = jobs.spec_of(row)
+            for minute, runs in attempts.items():
+                newest = max(runs, key=lambda run: run.attempt)
+                losses = sum(run.state is RunState.LOST for run in runs)
+                if newest.state is RunState.LOST:
+                    owed = spec.on_worker_loss is OnWorkerLoss.RERUN and losses <= RESUMES
+                else:
+                    failed = newest.state is RunState.FAILED
+                    owed = failed and newest.attempt - losses <= spec.retries
+                assert not owed or self._waits(row.id, minute), runs
+
+    def _waits(self, job: int, minute: int) -> bool:
+        """Whether a claim or a task of the minute is there."""
+        app, name = self.world.app, f"{Slot(job)}.{cron_key(minute)}"
+        return any(
+            name in app.children(of(worker))
+            for worker in app.children(paths.RUNS)
+            for of in (paths.runs, paths.tasks)
+        )
 
     def _check_the_end(self) -> None:
         app = self.world.app
