@@ -70,6 +70,7 @@ def forget_removed(coordinator: Coordinator, view: View, proof: Check, now: floa
     of which they tell is closed: nobody could say later that it was due. `now`: epoch seconds."""
     taken = view.open_slots()
     gone = [s for s, known in view.fences.items() if known.fence.state == REMOVED]
+    over: set[int] = set()
     for slot in gone:
         job, known = view.jobs.get(slot.job_id), view.fences[slot]
         if slot in taken or view.assigned.get(slot):
@@ -79,6 +80,9 @@ def forget_removed(coordinator: Coordinator, view: View, proof: Check, now: floa
         if not is_accounted(view, slot, known, now):
             continue
         coordinator.commit_many([[proof, Delete(paths.fence(slot), known.version)]])
-        left = refresh(coordinator, view, slot)
-        if left is None and slot not in view.unreadable and job and job.over:
-            view.jobs.pop(slot.job_id, None)
+        refresh(coordinator, view, slot)
+        if job and job.over:
+            over.add(slot.job_id)
+    # As long as a place of a job on all is there the job says what that one has to tell.
+    for job_id in over - {slot.job_id for slot in (*view.fences, *view.unreadable)}:
+        view.jobs.pop(job_id, None)

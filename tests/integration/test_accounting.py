@@ -131,6 +131,25 @@ def test_p8_all_minutes_that_a_removal_overtook_are_skipped(world: World) -> Non
     assert closed == [(START + due, RunState.SKIPPED, why) for due in (60, 120)]
 
 
+def test_p7_each_place_of_a_removed_job_on_all_tells_what_it_owes(world: World) -> None:
+    """One place that has told all is forgotten before the others have."""
+    _, told, _ = (world.add(name) for name in "abc")
+    job = world.post(placement=Placement({}, "all"))
+    world.turn()
+    world.time.now = START + 60.5
+    told.turn()
+    told.end()
+    told.turn()
+    row, _ = jobs.remove_job(world.database, job, world.time.now, "admin")
+    write_fences(world.app, row)
+    world.go(60)
+    assert sorted((row.node, row.scheduled_at, row.state) for row in world.rows(job)) == [
+        ("a", START + 60, RunState.SKIPPED),
+        ("b", START + 60, RunState.SUCCEEDED),
+        ("c", START + 60, RunState.SKIPPED),
+    ]
+
+
 @pytest.mark.parametrize("trouble", ["new leader", "wrong clock", "database"])
 def test_p7_a_removed_job_is_forgotten_only_once_it_is_accounted_for(
     world: World, api: Api, monkeypatch: pytest.MonkeyPatch, trouble: str
