@@ -59,6 +59,7 @@ class Protocol(RuleBasedStateMachine):
         self.removed_at: dict[int, float] = {}
         self.launched: list[tuple[float, str, Launch]] = []
         self.seen: dict[str, int] = {}
+        self.removed_at_once = True
         self.freed = Unexplained()
         logging.getLogger("dcron_app.manager.leftovers").addHandler(self.freed)
 
@@ -70,6 +71,11 @@ class Protocol(RuleBasedStateMachine):
         self.post(Concurrency.ALLOW, OnWorkerLoss.RERUN, 0, "* * * * *")
         self.post(Concurrency.FORBID, OnWorkerLoss.FAIL, 2, "* * * * *")
         self.all_turn(list(NAMES))
+
+    @initialize(removed_at_once=st.booleans())
+    def the_end_will_be(self, removed_at_once: bool) -> None:
+        """Whether all jobs are removed while much is under way, or once it is over."""
+        self.removed_at_once = removed_at_once
 
     # -- what happens
 
@@ -253,8 +259,9 @@ class Protocol(RuleBasedStateMachine):
             node.database_away = False
             node.build()  # reports that were dropped are found again
             workers.set_drained(self.world.database, node.name, False, self.world.time.now, "admin")
-        self._all_goes_well(times=15)
-        self._check_attempts()
+        if not self.removed_at_once:
+            self._all_goes_well(times=15)
+            self._check_attempts()
         for row in list(jobs.all_jobs(self.world.database, live=True)):
             row, _ = jobs.remove_job(self.world.database, row.id, self.world.time.now, "x")
             write_fences(self.world.app, row)
