@@ -249,7 +249,8 @@ class Load(threading.Thread):
 
     def _ask_for_a_run(self) -> None:
         """Run a job now, and at times end that run."""
-        living = [job for job in self._steady() if not job.everywhere]
+        # One that is replaced each minute has no turn for it (docs/api.md).
+        living = [job for job in self._steady() if not (job.everywhere or job.replaces)]
         if not living or not 1 < time.time() % 60 < 59 - ASK:
             return  # a run that is asked for is known by its second
         job = self._rng.choice(living)

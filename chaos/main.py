@@ -25,6 +25,7 @@ from chaos.faults import CONTROL, HOSTS, MAKERS, Faults
 from chaos.load import TRUTH, Load
 from chaos.model import Record
 from dcron_common.ids import ulid_time
+from dcron_common.run import MANUAL
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 AGAIN = 120.0  # seconds for which a question is asked again that is answered by 503
@@ -133,10 +134,12 @@ def _standing() -> list[str]:
 
 
 def _let_end(end: float) -> None:
-    """Let runs of until then end: several of one job may wait for each other. The judge finds what
-    has not ended in time."""
+    """Let runs that were asked for until then end: several of one job wait for each other. The
+    judge finds what has not ended in time."""
     deadline = time.monotonic() + HEALED
-    while _of_judged(_standing(), end) and time.monotonic() < deadline:
+    while time.monotonic() < deadline:
+        if not any(f".{MANUAL}" in name for name in _of_judged(_standing(), end)):
+            return
         threading.Event().wait(1.0)
 
 
