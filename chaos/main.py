@@ -88,9 +88,9 @@ def main() -> int:
     if options.record is not None:
         text = options.record.read_bytes()
         return _judged(TypeAdapter(Record).validate_json(text), options)
-    api, begin = Api(), time.time()
-    rng = random.Random(options.seed)
+    api, rng = Api(), random.Random(options.seed)
     _clear(api)
+    begin = time.time()
     for host in HOSTS:
         _exec(host, f"rm -rf {TRUTH}; install -d -m 1777 {TRUTH}")
     load = Load(api.ask, random.Random(options.seed + 1), at_once=26, most=options.jobs)
