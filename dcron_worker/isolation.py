@@ -116,7 +116,7 @@ class Isolation:
     def _as_far_as_known(self, slot: Slot, held: Held) -> Fence:
         """As all decisions see it; a claim holds the job only while its process lives here."""
         fence = self._book.unclaimed.seen(slot, held.fence)
-        if fence.active is None or fence.active != held.fence.active:
+        if fence.active is None or self._book.unclaimed.alive(slot.job_id) is not None:
             return fence
         for run_id, opened in self._book.claims.items():
             if (opened.slot, opened.key) == (slot, fence.active):

@@ -133,6 +133,36 @@ def test_p9_a_double_shows_as_two_rows(world: World, node: Node) -> None:
     assert found == [("", False, RunState.SUCCEEDED), (node.name, True, RunState.SUCCEEDED)]
 
 
+def test_p9_its_own_run_holds_a_job_that_a_run_of_the_same_minute_holds_elsewhere(
+    world: World, node: Node
+) -> None:
+    """A minute ran on both; the other is lost, its job moves here, and this is cut off again."""
+    other = world.add("b")
+    job = world.post(on_isolation=OnIsolation.RUN)
+    world.turn()
+    if world.holders(job) == ["b"]:
+        node, other = other, node
+    node.cut()
+    world.ensemble.expire(node.session.session_id)
+    del world.nodes[node.name]
+    for _ in range(13):
+        world.time.now += 5
+        world.turn()
+        node.isolated_turn()
+    assert minutes(node) == minutes(other) == [1]
+    node.heal()
+    node.membership.register()
+    world.nodes[node.name] = node
+    world.turn()
+    world.lose(other.name)
+    world.until(lambda: world.holders(job) == [node.name], 10)
+    world.turn()
+    assert fence(world, job).active == node.last_minute
+    node.cut()
+    cut_off(world, node, 120)
+    assert minutes(node) == [1]
+
+
 def test_p9_runs_do_not_overlap_unless_the_job_allows_it(world: World, node: Node) -> None:
     forbid = world.post(on_isolation=OnIsolation.RUN)
     allow = world.post(on_isolation=OnIsolation.RUN, concurrency=Concurrency.ALLOW)
