@@ -271,7 +271,9 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="bin/bench-fire")
     parser.add_argument("--sizes", type=int, nargs="+", default=[100, 1000, 5000])
     parser.add_argument("--minutes", type=int, default=3, help="of each; the median is shown")
-    return parser.parse_args()
+    options = parser.parse_args()
+    options.sizes.sort()  # jobs are only ever added
+    return options
 
 
 def _say(text: str) -> None:
