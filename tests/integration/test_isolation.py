@@ -108,26 +108,37 @@ def test_p9_an_isolated_run_goes_on_through_the_return_and_a_restart(
     assert [row.state for row in world.rows(job)] == [RunState.SUCCEEDED]
 
 
-def test_p9_a_double_shows_as_two_rows(world: World, node: Node) -> None:
-    other = world.add("b")
-    job = world.post(on_isolation=OnIsolation.RUN)
+def ran_on_both(world: World, job: int) -> tuple[Node, Node]:
+    """A minute runs on the holder, which is cut off, and on the one to which its job moved; both
+    still run."""
     world.turn()
     (holder,) = world.holders(job)
-    if holder == "b":
-        node, other = other, node
+    node = world.nodes.pop(holder)
+    (other,) = world.nodes.values()
     node.cut()
-    world.ensemble.expire(node.session.session_id)
-    del world.nodes[node.name]
+    node.expire()
     for _ in range(13):
         world.time.now += 5
         world.turn()
         node.isolated_turn()
     assert minutes(node) == minutes(other) == [1]
-    node.end()
-    other.end()
+    return node, other
+
+
+def comes_back(world: World, node: Node) -> None:
+    """It hears again, and the others hear of it."""
     node.heal()
     node.membership.register()
     world.nodes[node.name] = node
+
+
+def test_p9_a_double_shows_as_two_rows(world: World, node: Node) -> None:
+    world.add("b")
+    job = world.post(on_isolation=OnIsolation.RUN)
+    node, other = ran_on_both(world, job)
+    node.end()
+    other.end()
+    comes_back(world, node)
     world.go(5)
     found = sorted((row.node, row.isolated, row.state) for row in world.rows(job))
     assert found == [("", False, RunState.SUCCEEDED), (node.name, True, RunState.SUCCEEDED)]
@@ -137,22 +148,10 @@ def test_p9_its_own_run_holds_a_job_that_a_run_of_the_same_minute_holds_elsewher
     world: World, node: Node
 ) -> None:
     """A minute ran on both; the other is lost, its job moves here, and this is cut off again."""
-    other = world.add("b")
+    world.add("b")
     job = world.post(on_isolation=OnIsolation.RUN)
-    world.turn()
-    if world.holders(job) == ["b"]:
-        node, other = other, node
-    node.cut()
-    world.ensemble.expire(node.session.session_id)
-    del world.nodes[node.name]
-    for _ in range(13):
-        world.time.now += 5
-        world.turn()
-        node.isolated_turn()
-    assert minutes(node) == minutes(other) == [1]
-    node.heal()
-    node.membership.register()
-    world.nodes[node.name] = node
+    node, other = ran_on_both(world, job)
+    comes_back(world, node)
     world.turn()
     world.lose(other.name)
     world.until(lambda: world.holders(job) == [node.name], 10)
