@@ -133,6 +133,14 @@ def _ask(host: str, command: str) -> str:
     return lab("exec", host, command, seconds=90)
 
 
+def servers_are_whole() -> bool:
+    """Every control host is a synced member of all, and talks to its ZooKeeper peers."""
+    try:
+        return roles.whole(_ask, CONTROL)
+    except AssertionError:  # one does not take connections yet
+        return False
+
+
 def leaders() -> dict[str, list[str]]:
     """Control host to what it leads now: "ZooKeeper", "manager", both, nothing."""
     led: dict[str, list[str]] = {host: [] for host in CONTROL}

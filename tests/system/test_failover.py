@@ -28,6 +28,7 @@ from tests.system.cluster import (
     needs_cluster,
     needs_lab,
     script,
+    servers_are_whole,
     wait_for,
 )
 
@@ -43,26 +44,6 @@ RECOVERED = 240.0
 LONG = "#!/bin/sh\necho began on $(hostname)\nsleep 40\necho ended on $(hostname)\n"
 
 
-def galera_and_zookeeper_are_whole() -> bool:
-    """Every control host is a synced member of three, and talks to its ZooKeeper peers."""
-    line = (
-        "mariadb -NBe \"show status where variable_name in ('wsrep_cluster_size',"
-        "'wsrep_local_state_comment')\"; "
-        'echo peers $(ss -Htn state established "( sport = :2888 or dport = :2888 )" | wc -l)'
-    )
-    for host in CONTROL:
-        try:
-            answer = lab("exec", host, line, seconds=90)
-        except AssertionError:  # it does not take connections yet
-            return False
-        status = dict(words.split(None, 1) for words in answer.splitlines())
-        if status.get("wsrep_cluster_size") != "3" or status["peers"] == "0":
-            return False
-        if status.get("wsrep_local_state_comment") != "Synced":
-            return False
-    return True
-
-
 def all_is_well(cluster: Cluster) -> bool:
     """The API answers, five workers are online, and the servers under them are whole."""
     if not cluster.answers():
@@ -71,7 +52,7 @@ def all_is_well(cluster: Cluster) -> bool:
         states = {name: one["state"] for name, one in cluster.workers().items()}
     except (AssertionError, requests.RequestException):
         return False
-    return states == dict.fromkeys(HOSTS, "online") and galera_and_zookeeper_are_whole()
+    return states == dict.fromkeys(HOSTS, "online") and servers_are_whole()
 
 
 def on_kind(kind: str) -> dict[str, Any]:
