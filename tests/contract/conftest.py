@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 
 from dcron_common.coordinator.contract import Coordinator
-from dcron_common.db import migrations
 from dcron_common.db.connection import Database
 from tests.contract.records import open_mariadb
+from tests.contract.schemas import MigratedSchema
 from tests.contract.services import Service, ZooKeeperService, make_service
+from tests.migrated import migrated_sqlite
 from tests.servers import mariadb as mariadb_servers
 from tests.servers import zookeeper
 from tests.servers.mariadb import MariaDBServer
@@ -54,28 +55,41 @@ def coordinator(service: Service) -> Coordinator:
     return service.opened[0]
 
 
-@pytest.fixture(params=["sqlite", "mariadb"])
-def empty(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
-    if request.param == "sqlite":
-        database = Database.sqlite(tmp_path / "dcron.db")
-    else:
-        server = request.getfixturevalue("mariadb_server")
-        server.create_database("dcron_contract")
-        database = open_mariadb(server)
+@pytest.fixture(scope="session")
+def schema(mariadb_server: MariaDBServer) -> MigratedSchema:
+    return MigratedSchema(mariadb_server)
+
+
+@pytest.fixture
+def mariadb(schema: MigratedSchema, mariadb_server: MariaDBServer) -> Iterator[Database]:
+    schema.restore()
+    database = open_mariadb(mariadb_server)
     yield database
     database.close()
 
 
 @pytest.fixture
-def database(empty: Database) -> Database:
-    migrations.migrate(empty)
-    return empty
+def sqlite(tmp_path: Path) -> Iterator[Database]:
+    database = migrated_sqlite(tmp_path / "dcron.db")
+    yield database
+    database.close()
 
 
-@pytest.fixture
-def mariadb(mariadb_server: MariaDBServer) -> Iterator[Database]:
-    mariadb_server.create_database("dcron_contract")
-    database = open_mariadb(mariadb_server)
-    migrations.migrate(database)
+@pytest.fixture(params=["sqlite", "mariadb"])
+def database(request: pytest.FixtureRequest) -> Database:
+    """With the schema of this release and nothing in it."""
+    database: Database = request.getfixturevalue(request.param)
+    return database
+
+
+@pytest.fixture(params=["sqlite", "mariadb"])
+def empty(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
+    """Without a table."""
+    if request.param == "sqlite":
+        database = Database.sqlite(tmp_path / "dcron.db")
+    else:
+        server = request.getfixturevalue("mariadb_server")
+        server.create_database("dcron_empty")
+        database = open_mariadb(server, "dcron_empty")
     yield database
     database.close()

@@ -20,7 +20,7 @@ from dcron_app.manager.main import Manager
 from dcron_common import paths
 from dcron_common.clock import Clock
 from dcron_common.coordinator.local import LocalCoordinator, LocalEnsemble
-from dcron_common.db import jobs, migrations, outputs, run_reads, runs, sealed
+from dcron_common.db import jobs, outputs, run_reads, runs, sealed
 from dcron_common.db.connection import Database
 from dcron_common.db.sealed import Sealed
 from dcron_common.errors import ConnectionLost, DatabaseUnavailable, ObjectStoreUnavailable
@@ -46,6 +46,7 @@ from dcron_worker.runner.client import Runner
 from dcron_worker.runner.model import Ended, Launch, Started
 from dcron_worker.sealed_cache import SealedCache
 from dcron_worker.vault import Vault
+from tests.migrated import migrated_sqlite
 
 START = 1_800_000_000 // 60 * 60
 
@@ -293,8 +294,7 @@ class World:
         self._folder = folder
         self.time = Time()
         self.file = folder / "record.db"
-        self.database = Database.sqlite(self.file)
-        migrations.migrate(self.database)
+        self.database = migrated_sqlite(self.file)
         self.store = Store(folder / "objects")
         self.ensemble = ensemble or LocalEnsemble()
         self.app: LocalCoordinator = self.ensemble.session()

@@ -14,12 +14,15 @@ import pwd
 import secrets
 import shutil
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 import pymysql
+from pymysql.cursors import Cursor
 
 from tests.servers.process import end, free_port, launch, wait_until_ready
 
@@ -62,10 +65,16 @@ class MariaDBServer:
         self.execute(f"DROP DATABASE IF EXISTS `{name}`")
         self.execute(f"CREATE DATABASE `{name}` CHARACTER SET utf8mb4 COLLATE utf8mb4_bin")
 
-    def execute(self, statement: str) -> None:
-        """One statement as root."""
+    @contextmanager
+    def speak(self) -> Iterator[Cursor]:
+        """Statements as root."""
         connection = pymysql.connect(unix_socket=str(self.socket), user="root", autocommit=True)
         with connection, connection.cursor() as cursor:
+            yield cursor
+
+    def execute(self, statement: str) -> None:
+        """One statement as root."""
+        with self.speak() as cursor:
             cursor.execute(statement)
 
     def start(self) -> None:

@@ -23,11 +23,12 @@ from dcron_app.passwords import Passwords
 from dcron_common import paths
 from dcron_common.clock import Clock
 from dcron_common.coordinator.local import LocalCoordinator, LocalEnsemble
-from dcron_common.db import migrations, tokens, users
+from dcron_common.db import tokens, users
 from dcron_common.db.connection import Database
 from dcron_common.db.models import Audit, Job, JobRevision
 from dcron_common.object_store.directory import DirectoryStore
 from dcron_common.sealing.ring import Ring
+from tests.migrated import migrated_sqlite
 
 NOW = 1_800_000_030.0  # 2027-01-15T08:00:30Z
 QUICK = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
@@ -130,8 +131,7 @@ def _record() -> tuple[bytes, dict[str, str]]:
     opened = {}
     with TemporaryDirectory() as folder:
         path = Path(folder) / "dcron.db"
-        database = Database.sqlite(path)
-        migrations.migrate(database)
+        database = migrated_sqlite(path)
         for name, os_users in (
             ("admin", ["root", "*"]),
             ("operator", ["dcron-job"]),
