@@ -131,7 +131,8 @@ def three_hosts() -> Iterator[None]:
     lab("down")
     try:
         lab("up", "--hosts", ",".join(HOSTS))
-        done = play("playbooks/common.yml", "playbooks/mysql.yml")
+        deploy = ("bin/with-mitogen", "ansible-playbook", "-i", "inventory/lab")
+        done = run(*deploy, "playbooks/common.yml", "playbooks/mysql.yml")
         assert done.returncode == 0, done.stdout + done.stderr
         on("ctl1", "mariadb -e 'create table dcron.kept (v varchar(40) primary key)'")
         yield
