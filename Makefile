@@ -12,8 +12,8 @@ LOCK := requirements-dev.lock
 STAGE := bin/stage
 # A file's tests stay together: they share servers.
 SPREAD := --numprocesses auto --maxprocesses 4 --dist loadfile
-# Hosts of a lab keep time limits of their own: tests beside them give way.
-GIVE_WAY := nice -n 10
+# Targets have an order: root is asked for before the venv is made, stages share two cores.
+.NOTPARALLEL:
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,23 +35,12 @@ check: venv ## the fast part: ruff, mypy, unit tests
 
 test: check ## all tests; as root, those on lab hosts too: the lab, recovery, the whole stack
 	@$(STAGE) packages bin/test-packages
+	@$(STAGE) contract $(BIN)/python -m pytest -q $(SPREAD) tests/contract
+	@$(STAGE) integration $(BIN)/python -m pytest -q $(SPREAD) tests/integration
+	@$(STAGE) roles bin/lint-roles
 	@$(STAGE) lab $(BIN)/python -m pytest -q tests/system/test_lab.py
-	@$(MAKE) --jobs 3 --keep-going --output-sync=line --no-print-directory \
-		test-stack test-recovery test-servers
-
-# The parts that go beside each other: what waits for hosts leaves cores to what waits for nobody.
-test-stack test-recovery test-servers: venv
-
-test-stack:
-	@$(STAGE) molecule bin/molecule-test
-
-test-recovery:
 	@$(STAGE) recover $(BIN)/python -m pytest -q tests/system/test_recover.py
-
-test-servers:
-	@$(STAGE) contract $(GIVE_WAY) $(BIN)/python -m pytest -q $(SPREAD) tests/contract
-	@$(STAGE) integration $(GIVE_WAY) $(BIN)/python -m pytest -q $(SPREAD) tests/integration
-	@$(STAGE) roles $(GIVE_WAY) bin/lint-roles
+	@$(STAGE) molecule bin/molecule-test
 
 explore: venv ## the protocol's machines by other random interleavings than in the tests, ten times as many
 	@$(STAGE) explore $(BIN)/python -m pytest -q --hypothesis-profile=random \
@@ -68,7 +57,8 @@ lab: root venv ## boot five hosts and deploy the cluster on them (root)
 	@$(STAGE) deploy bin/deploy-lab
 	@bin/lab write-env
 
-molecule: root venv test-stack ## the whole stack from nothing: deploy, idempotence, verify, faults (root)
+molecule: root venv ## the whole stack from nothing: deploy, idempotence, verify, faults (root)
+	@$(STAGE) molecule bin/molecule-test
 
 root:
 	@bin/need-root
@@ -94,5 +84,5 @@ lab-down: ## remove the lab and all that it made
 lock: venv ## pin the dependencies anew
 	@bin/make-locks $(BIN)
 
-.PHONY: help venv demo check test test-stack test-recovery test-servers explore cluster-test lab \
-	molecule chaos bench-fire bench-api bench-reconcile bench-lists root lab-down lock
+.PHONY: help venv demo check test explore cluster-test lab molecule chaos bench-fire bench-api \
+	bench-reconcile bench-lists root lab-down lock
