@@ -73,11 +73,18 @@ class Stage:
         self.processes[-1].wait(PATIENCE)
 
     def starter(self) -> int:
-        """The process that forks the launcher's runs."""
-        launcher = self.processes[-1].pid
-        children = Path(f"/proc/{launcher}/task/{launcher}/children").read_text().split()
-        [pid] = [int(x) for x in children if b"starter" in Path(f"/proc/{x}/cmdline").read_bytes()]
+        """The process that forks the launcher's runs, once it is a program of its own: its launcher
+        stands still until then, and for ever with one that was stopped before."""
+        wait_until(lambda: self._starters() != [])
+        [pid] = self._starters()
         return pid
+
+    def _starters(self) -> list[int]:
+        launcher = self.processes[-1].pid
+        own = Path(f"/proc/{launcher}/cmdline").read_bytes()
+        children = Path(f"/proc/{launcher}/task/{launcher}/children").read_text().split()
+        named = {int(pid): Path(f"/proc/{pid}/cmdline").read_bytes() for pid in children}
+        return [pid for pid, line in named.items() if line != own and b"starter" in line]
 
     def launch(self, run_id: str, script: str, **changes: object) -> Launch:
         """A run of `/bin/sh -c script`, with what the test is about changed."""
