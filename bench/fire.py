@@ -203,8 +203,8 @@ def _await_crontab(size: int) -> None:
 def _minute(what: str, size: int, settled: float) -> Measured:
     """The minute that comes next, from just before it until all have started and the second
     `settled`, so that what comes after the starts is counted too."""
+    _until(lambda second: second > 55)  # the minute before has started all by now
     on_host(f"install -m 666 /dev/null {TRUTH}")
-    _until(lambda second: second > 55)
     before, load = _sample(), os.getloadavg()[0]
     minute = (time.time() // 60 + 1) * 60
     _until(lambda second: 1 < second < 50)
