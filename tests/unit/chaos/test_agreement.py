@@ -104,6 +104,7 @@ def test_minima_are_in_proportion_and_know_what_was_aimed_at() -> None:
     assert minima(30)["deletions"] == 2 * minima(15)["deletions"]
     assert minima(15, ["power"])["kinds of faults"] == 1
     assert minima(3)["kinds of faults"] == 1
+    assert minima(5)["kills"] == 0 < minima(15)["kills"]
 
 
 def stale_fence(details: Details) -> None:
