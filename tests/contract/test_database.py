@@ -123,8 +123,10 @@ def test_a_missing_table_is_a_database_that_cannot_serve(database: Database) -> 
 
 def test_a_row_that_is_wrong_by_itself_is_refused_for_good(database: Database) -> None:
     insert(database)
-    refused_for_good(database, lambda: Job.update(labels=None).execute())
-    refused_for_good(database, lambda: database.execute("UPDATE job SET nothing = 1"))
+    without = refused_for_good(database, lambda: Job.update(labels=None).execute())
+    assert "labels" in str(without)
+    unknown = refused_for_good(database, lambda: database.execute("UPDATE job SET nothing = 1"))
+    assert "nothing" in str(unknown)
 
 
 def test_a_read_only_sqlite_file_is_waited_for(tmp_path: Path) -> None:
