@@ -15,6 +15,7 @@ It may come twice, late or not at all.
 
 The tick line, every minute, always stands there, jobs or none. Its comments name the jobs that no
 line of their own can serve: those in another time zone than the host's and those that fire once.
+Its shell ends on a full second, by two further processes a minute: see `_ON_THE_SECOND`.
 """
 
 from __future__ import annotations
@@ -41,6 +42,10 @@ _SAFE_USER = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
 # Names of the one zone that most hosts are set to.
 _UTC = frozenset({"UTC", "Etc/UTC", "Etc/UCT", "UCT", "Etc/Zulu", "Zulu", "Etc/Universal",
                   "Universal", "GMT", "Etc/GMT"})  # fmt: skip
+# crond wakes a second after the minute and as much later as the end of its last child was after a
+# full second (docs/adr/0070-crond-wakes-on-the-second.md). So the tick's shell ends on a full
+# second: `date`'s nanoseconds, with a 1 before them for the zeros that may lead, to the next one.
+_ON_THE_SECOND = r"; exec sleep $((1999999999-1$(date +\%N)))e-9"
 _JOB = re.compile(r"dcron job ([0-9]+)")
 _SUM = re.compile(r"^# dcron sum ([0-9a-f]{64})\n", re.MULTILINE)
 
@@ -83,7 +88,8 @@ def render(table: Table, *, fifo: str, user: str = "root") -> dict[str, str]:
         raise ConfigError(f"{user!r} cannot stand in a crontab; name an OS user")
     files: list[list[str]] = [[]]
     for line in table.lines:
-        text = [*_comments(line), f"{_checked(line.fields)} {user} {_command(line.key, fifo)}"]
+        command = _command(line.key, fifo) + (_ON_THE_SECOND if line.key == TICK_KEY else "")
+        text = [*_comments(line), f"{_checked(line.fields)} {user} {command}"]
         # A job of a tick with very many ids may span files; so may nothing else.
         for piece in text:
             if len(files[-1]) >= MAX_LINES:

@@ -27,6 +27,7 @@ from dcron_worker.crontab_check import check
 
 FIFO = "/run/dcron/fire"
 COMMAND = f"F={FIFO}; [ -p $F ] && [ ! $F -nt $F.seen ] && echo tick 1<>$F"
+ON_THE_SECOND = r"; exec sleep $((1999999999-1$(date +\%N)))e-9"
 
 
 def one(*jobs: tuple[int, str, str], zone: str = "UTC") -> str:
@@ -36,7 +37,36 @@ def one(*jobs: tuple[int, str, str], zone: str = "UTC") -> str:
 
 
 def test_the_tick_always_stands() -> None:
-    assert one().endswith(f"\n* * * * * root {COMMAND}\n")
+    assert one().endswith(f"\n* * * * * root {COMMAND}{ON_THE_SECOND}\n")
+
+
+def test_only_the_ticks_shell_starts_further_processes() -> None:
+    text = one((1, "7 3 * * *", "UTC"), (2, "* * * * *", "UTC"))
+    tick, other = (command for _, command in schedule_lines(text))
+    assert tick.endswith(ON_THE_SECOND)
+    assert "exec" not in other
+    assert "$(" not in other
+    (line,) = render_user(plan([], "UTC"), fifo=FIFO)
+    assert "sleep" not in line
+
+
+@pytest.mark.parametrize(
+    ("nanoseconds", "pause"),
+    [("000000000", "999999999e-9"), ("087654321", "912345678e-9"), ("999999999", "0e-9")],
+)
+def test_the_ticks_shell_ends_on_a_full_second(
+    tmp_path: Path, nanoseconds: str, pause: str
+) -> None:
+    for name, does in (("date", f"echo {nanoseconds}"), ("sleep", "echo $1")):
+        (tmp_path / name).write_text(f"#!/bin/sh\n{does}\n")
+        (tmp_path / name).chmod(0o755)
+    line = "true" + ON_THE_SECOND.replace(r"\%", "%")  # as crond hands it to the shell
+    shell = ["/bin/sh", "-c", line]
+    done = subprocess.run(
+        shell, env={"PATH": str(tmp_path)}, capture_output=True, text=True, check=True
+    )
+    assert done.stdout == f"{pause}\n"
+    subprocess.run(["/bin/sleep", pause], check=True, timeout=5)  # is a number to it
 
 
 def test_jobs_of_one_meaning_share_one_line() -> None:
@@ -145,6 +175,7 @@ def test_a_user_line_carries_its_instance() -> None:
 
 def hint(fifo: Path, line: str, seconds: float = 5) -> None:
     command = line.split(" ", 6)[6] if " root " in line else line.split(" ", 5)[5]
+    command = command.replace(r"\%", "%")  # as crond does
     subprocess.run(["/bin/sh", "-c", command], check=False, timeout=seconds)
 
 
