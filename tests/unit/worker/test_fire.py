@@ -103,9 +103,9 @@ def fill(fifo: Path) -> None:
 
 
 def line_of(fifo: Path) -> str:
-    """What crond hands to the shell for the tick line."""
-    (text,) = render(plan([], "UTC"), fifo=str(fifo)).values()
-    ((_, rest),) = schedule_lines(text)
+    """What crond hands to the shell for a job's line; the tick's takes up to a second."""
+    (text,) = render(plan([(7, parse("7 3 * * *"))], "UTC"), fifo=str(fifo)).values()
+    _, (_, rest) = schedule_lines(text)
     return rest.removeprefix("root ")
 
 
