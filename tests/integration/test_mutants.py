@@ -30,8 +30,9 @@ def found_by(patch: Path) -> str:
 
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:
-    """A tree of its own to be broken."""
-    leave = shutil.ignore_patterns("__pycache__")
+    """A tree of its own to be broken. What was compiled comes with it: it goes by a source's time,
+    and a patch changes that."""
+    leave = shutil.ignore_patterns("*.pyc.*")  # another process is about to rename it
     for package in PACKAGES:
         shutil.copytree(ROOT / package, tmp_path / package, ignore=leave)
     shutil.copy(ROOT / "pyproject.toml", tmp_path)

@@ -172,6 +172,16 @@ class Cluster:
             allow_redirects=False,
         )
 
+    def is_well(self) -> bool:
+        """The API answers, five workers are online, and the servers under them are whole."""
+        if not self.answers():
+            return False
+        try:
+            states = {name: one["state"] for name, one in self.workers().items()}
+        except (AssertionError, requests.RequestException):
+            return False
+        return states == dict.fromkeys(HOSTS, "online") and servers_are_whole()
+
     def get(self, path: str) -> Any:
         """The JSON of a GET. AssertionError if the answer is not 200."""
         answer = self.ask("GET", path)

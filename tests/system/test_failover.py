@@ -28,7 +28,6 @@ from tests.system.cluster import (
     needs_cluster,
     needs_lab,
     script,
-    servers_are_whole,
     wait_for,
 )
 
@@ -41,18 +40,7 @@ API_BACK = 45.0  # seconds after a power cut until the API answers, and goes on 
 WATCHED = 60.0  # how long after a cut every answer is looked at
 A_MINUTE = 150.0
 RECOVERED = 240.0
-LONG = "#!/bin/sh\necho began on $(hostname)\nsleep 40\necho ended on $(hostname)\n"
-
-
-def all_is_well(cluster: Cluster) -> bool:
-    """The API answers, five workers are online, and the servers under them are whole."""
-    if not cluster.answers():
-        return False
-    try:
-        states = {name: one["state"] for name, one in cluster.workers().items()}
-    except (AssertionError, requests.RequestException):
-        return False
-    return states == dict.fromkeys(HOSTS, "online") and servers_are_whole()
+LONG = "#!/bin/sh\necho began on $(hostname)\nsleep 20\necho ended on $(hostname)\n"
 
 
 def on_kind(kind: str) -> dict[str, Any]:
@@ -70,10 +58,10 @@ def cluster() -> Iterator[Cluster]:
 @pytest.fixture(autouse=True)
 def whole(cluster: Cluster) -> Iterator[None]:
     """Each test begins with five healthy hosts, and leaves them so."""
-    wait_for("all is well before the test", lambda: all_is_well(cluster), RECOVERED, pause=1)
+    wait_for("all is well before the test", cluster.is_well, RECOVERED, pause=1)
     yield
     lab("start", *HOSTS)
-    wait_for("all is well after the test", lambda: all_is_well(cluster), RECOVERED, pause=1)
+    wait_for("all is well after the test", cluster.is_well, RECOVERED, pause=1)
 
 
 def test_a_job_outlives_the_host_that_holds_it_and_its_script_is_resumed(
@@ -122,7 +110,7 @@ def test_a_job_outlives_the_host_that_holds_it_and_its_script_is_resumed(
 
     booted, power_on = datetime.now(UTC), time.monotonic()
     lab("start", victim)
-    wait_for("all is well again", lambda: all_is_well(cluster), RECOVERED, pause=1)
+    wait_for("all is well again", cluster.is_well, RECOVERED, pause=1)
     figure(f"{victim}: power on to healthy", f"{time.monotonic() - power_on:.1f} s")
     wait_for("the job stands on one host", lambda: len(hosts_with_job(job_id)) == 1, MOVED)
     for run in cluster.runs(job_id):
@@ -254,7 +242,7 @@ def test_every_control_host_may_lose_its_power_in_turn(cluster: Cluster) -> None
             wait_for(f"the job fired with {host} down", fired, A_MINUTE, pause=1)
             booted = time.monotonic()
             lab("start", host)
-            wait_for(f"{host} is back", lambda: all_is_well(cluster), RECOVERED, pause=1)
+            wait_for(f"{host} is back", cluster.is_well, RECOVERED, pause=1)
             figure(f"{host}: power on to healthy", f"{time.monotonic() - booted:.1f} s")
     finally:
         client.stop()

@@ -1,7 +1,8 @@
-"""playbooks/recover.yml on three real hosts: MariaDB comes back from any state, and no row is lost.
+"""playbooks/recover.yml: MariaDB comes back from any state, and no row is lost.
 
-The lab is the test's own, with Galera and nothing else on its hosts. Each test begins with a
-whole cluster. A row counts as acknowledged once its INSERT was answered.
+The cluster is that of the lab that LAB names, with all that a control host runs beside MariaDB.
+Each test begins with a whole one, and all is well when the last has ended. A row counts as
+acknowledged once its INSERT was answered.
 """
 
 from __future__ import annotations
@@ -9,79 +10,61 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-CHECKOUT = Path(__file__).resolve().parents[2]
-NAME = "recover"
-HOSTS = ("ctl1", "ctl2", "ctl3")
+from tests.system.cluster import (
+    CHECKOUT,
+    Cluster,
+    lab,
+    needs_cluster,
+    needs_lab,
+    wait_for,
+)
+from tests.system.cluster import CONTROL as HOSTS
+
+pytestmark = [needs_cluster, needs_lab]
+
 WHOLE = 120.0  # seconds until members that can come back by themselves have done so
-
-pytestmark = [
-    pytest.mark.skipif(os.geteuid() != 0, reason="needs root: the lab boots real hosts"),
-    pytest.mark.skipif(
-        shutil.which("systemd-nspawn") is None and shutil.which("apt-get") is None,
-        reason="needs systemd-nspawn, which only apt-get could install",
-    ),
-]
-
-
-def run(*command: str, seconds: float = 600) -> subprocess.CompletedProcess[str]:
-    """A program of the checkout on the test's own lab."""
-    binaries = CHECKOUT / ".venv" / "bin"
-    return subprocess.run(
-        command,
-        cwd=CHECKOUT,
-        env={
-            **os.environ,
-            "LAB": NAME,
-            "ANSIBLE_HOME": str(CHECKOUT / ".ansible"),
-            "PATH": f"{binaries}:{os.environ['PATH']}",
-        },
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=seconds,
-    )
-
-
-def lab(*words: str) -> str:
-    done = run(str(CHECKOUT / "bin" / "lab"), *words)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout.strip()
+WELL = 240.0  # until everything that needs the database has noticed
 
 
 def on(host: str, line: str) -> str:
     """A shell line on a host; its output."""
-    return lab("exec", host, line)
+    return lab("exec", host, line).strip()
 
 
-def play(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return run("ansible-playbook", "-i", "inventory/lab", *arguments)
+def play(*arguments: str, alone: bool) -> subprocess.CompletedProcess[str]:
+    """recover.yml, hastened or by Ansible alone as users run it (docs/adr/0060)."""
+    binaries = CHECKOUT / ".venv" / "bin"
+    hastened = [] if alone else ["bin/with-mitogen"]
+    command = [*hastened, "ansible-playbook", "-i", "inventory/lab", "playbooks/recover.yml"]
+    home = {"ANSIBLE_HOME": str(CHECKOUT / ".ansible")}
+    return subprocess.run(
+        [*command, *arguments],
+        cwd=CHECKOUT,
+        env={**os.environ, **home, "PATH": f"{binaries}:{os.environ['PATH']}"},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )
 
 
-def recover(*arguments: str) -> str:
+def recover(*arguments: str, alone: bool = False) -> str:
     """Run the playbook, which has to succeed, and show what it said if it does not."""
-    done = play("playbooks/recover.yml", *arguments)
+    done = play(*arguments, alone=alone)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
 
 def refusal(*arguments: str) -> str:
     """What the playbook says when it refuses."""
-    done = play("playbooks/recover.yml", *arguments)
+    done = play(*arguments, alone=False)
     assert done.returncode != 0, done.stdout
     return done.stdout + done.stderr
-
-
-def wait_for(what: str, condition: Callable[[], bool], seconds: float = WHOLE) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"not within {seconds:g} s: {what}"
-        time.sleep(0.3)
 
 
 def status(host: str) -> dict[str, str]:
@@ -108,9 +91,9 @@ def write(host: str, text: str) -> str:
     def taken() -> bool:
         # Not INSERT: an answer may be lost after the commit.
         line = f"timeout 10 mariadb -e \"replace into dcron.kept values ('{text}')\""  # noqa: S608 (words of this file)
-        return run(str(CHECKOUT / "bin" / "lab"), "exec", host, line).returncode == 0
+        return on(host, f"{line} 2>/dev/null && echo taken || true") == "taken"
 
-    wait_for(f"{host} takes a row", taken)
+    wait_for(f"{host} takes a row", taken, WHOLE)
     return text
 
 
@@ -127,22 +110,17 @@ def kill_server(host: str) -> None:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def three_hosts() -> Iterator[None]:
-    lab("down")
-    try:
-        lab("up", "--hosts", ",".join(HOSTS))
-        deploy = ("bin/with-mitogen", "ansible-playbook", "-i", "inventory/lab")
-        done = run(*deploy, "playbooks/common.yml", "playbooks/mysql.yml")
-        assert done.returncode == 0, done.stdout + done.stderr
-        on("ctl1", "mariadb -e 'create table dcron.kept (v varchar(40) primary key)'")
-        yield
-    finally:
-        lab("down")
+def kept_rows() -> Iterator[None]:
+    """A table for them; afterwards everything is well again, whatever became of the tests."""
+    on("ctl1", "mariadb -e 'create or replace table dcron.kept (v varchar(40) primary key)'")
+    yield
+    on("ctl1", "mariadb -e 'drop table dcron.kept'")
+    wait_for("all is well after the tests", Cluster().is_well, WELL, pause=1)
 
 
 @pytest.fixture(autouse=True)
 def whole() -> None:
-    wait_for("the cluster is whole", lambda: all(serves(host) for host in HOSTS))
+    wait_for("the cluster is whole", lambda: all(serves(host) for host in HOSTS), WHOLE)
 
 
 def all_serve_with(kept: set[str]) -> None:
@@ -183,8 +161,9 @@ def test_members_that_are_non_primary_for_ever_form_the_cluster_from_the_newest(
                 for host in ("ctl1", "ctl2")
             )
         ),
+        WHOLE,
     )
-    told = recover()
+    told = recover(alone=True)
     assert "ctl3: runs without a majority" in told
     assert "The cluster is formed from ctl3" not in told
     all_serve_with(kept)
@@ -208,7 +187,7 @@ def test_members_whose_grastate_says_nothing_are_asked_for_their_position() -> N
     for host in HOSTS:
         on(host, "rm -f /var/lib/mysql/gvwstate.dat")
         assert "seqno:   -1" in on(host, "cat /var/lib/mysql/grastate.dat")
-    told = recover()
+    told = recover(alone=True)
     assert "highest position" in told
     assert "The cluster is formed from ctl1" not in told
     all_serve_with(kept)
@@ -262,7 +241,7 @@ def test_a_host_that_is_gone_is_left_out_by_the_operator_only() -> None:
     told = recover("-e", "recover_without=ctl3")
     assert "2 of 3 members serve" in told
     assert all(serves(host, 2) and kept <= rows(host) for host in ("ctl1", "ctl2"))
-    wipe(Path(f"/var/lib/dcron-lab/{NAME}/ctl3/root/var/lib/mysql"))
+    wipe(Path(f"/var/lib/dcron-lab/{os.environ['LAB']}/ctl3/root/var/lib/mysql"))
     lab("start", "ctl3")
     recover()
     all_serve_with(kept)
