@@ -10,8 +10,8 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.made-from
 LOCK := requirements-dev.lock
 STAGE := bin/stage
-# A file's tests stay together: they share servers.
-SPREAD := --numprocesses auto --maxprocesses 4 --dist loadfile
+# A file's tests stay together: they share servers. One process more than cores, since some wait.
+SPREAD := --numprocesses $(shell echo $$(( $$(nproc) < 4 ? $$(nproc) + 1 : 5 ))) --dist loadfile
 UNIT = $(STAGE) unit $(BIN)/python -m pytest -q $(SPREAD) tests/unit
 # Targets have an order: root is asked for before the venv is made, stages share two cores.
 .NOTPARALLEL:
@@ -39,8 +39,7 @@ static: venv
 # What needs no server and no host comes last, beside faults on hosts that keep the cores half idle.
 test: static ## all tests; as root, those on lab hosts too: the lab, the whole stack
 	@$(STAGE) packages bin/test-packages
-	@$(STAGE) contract $(BIN)/python -m pytest -q $(SPREAD) tests/contract
-	@$(STAGE) integration $(BIN)/python -m pytest -q $(SPREAD) tests/integration
+	@$(STAGE) servers $(BIN)/python -m pytest -q $(SPREAD) tests/contract tests/integration
 	@$(STAGE) lab $(BIN)/python -m pytest -q tests/system/test_lab.py
 	@$(STAGE) molecule bin/molecule-test '$(STAGE) roles bin/lint-roles; code=$$?; $(UNIT) && exit $$code'
 

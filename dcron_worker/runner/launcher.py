@@ -28,7 +28,8 @@ from dcron_worker.runner.host import now
 from dcron_worker.runner.lease import Lease, lease_path
 from dcron_worker.runner.limits import Cgroups, Group
 from dcron_worker.runner.living import Living
-from dcron_worker.runner.model import Ended, Launch, Started, launch_from
+from dcron_worker.runner.model import Ended, Launch, launch_from
+from dcron_worker.runner.news import GATHER, HOLD, HOLD_LAST, News
 from dcron_worker.runner.ordering import order_for
 from dcron_worker.runner.outbox import Outbox, known_page
 from dcron_worker.runner.register import Register
@@ -42,10 +43,6 @@ _UNDER_WAY = 128  # orders that a starter has to do: as many as it does in a few
 _SOON = 0.01  # seconds until a child that was forked has said so
 _UNHEARD = 0.25  # seconds between two looks at what an earlier launcher was about to start
 _NAP = 0.005  # seconds that what a starter saw waits for more, to be read together
-_GATHER = 0.02  # seconds that news wait for others, to share an fsync
-# What the daemon does with news takes time from runs that are being started.
-_HOLD = 10.0  # as long as there are more than a starter was told of
-_HOLD_LAST = 2.0  # as long as it has not begun with all of those
 _IDLE = 10.0
 
 
@@ -72,9 +69,7 @@ class Launcher:
         self._queue: deque[Launch] = deque()
         self._ordered: dict[str, tuple[Launch, Group | None]] = {}  # not yet heard of
         self._to_end: dict[str, str] = {}  # of those: reasons of requests to end them
-        self._begun: list[Started] = []
-        self._results: list[Ended] = []
-        self._news_since = 0.0
+        self._news = News(self._register)
         self._idle_since = now()
         self._stopping = False
         self._recover()
@@ -93,11 +88,12 @@ class Launcher:
             self._take(self._starters.read())
             self._living.died(dead)
             self._living.look()
-            self._tell()
+            self._outbox.add(self._news.step(now(), self._hold))
+            self._outbox.send(self._register.entries)
             self._prepare()
             if self._idle():
                 break
-        self._write_results()
+        self._news.write()
         self._starters.leave()
         self._cgroups.remove()
         self._channel.close()
@@ -111,8 +107,9 @@ class Launcher:
         waits = [self._living.next_look - now()] if self._living else []
         if self._ordered:
             waits.append(_SOON if self._under_way else _UNHEARD)
-        if self._begun or self._results:
-            waits.append(self._tell_at() - now())
+        news = self._news.next_step(self._hold)
+        if news is not None:
+            waits.append(news - now())
         if self._exit_when_idle and not self._living and not self._channel.connected:
             waits.append(self._idle_since + _IDLE - now())
         return max(0.0, min(waits)) if waits else None
@@ -120,7 +117,7 @@ class Launcher:
     def _handle(self, key: selectors.SelectorKey) -> None:
         if key.data == "accept":
             if self._channel.accept():
-                self._outbox.begin(self._register.results())
+                self._outbox.begin(self._news.for_a_new_client())
         elif key.data == "client":
             self._channel.flush()
             for message in self._channel.receive():
@@ -218,8 +215,7 @@ class Launcher:
                 _, group = self._ordered.pop(run_id, (None, None))
                 started = self._living.started(record, group)
                 if started:
-                    self._news()
-                    self._begun.append(started)
+                    self._news.begun(started, now())
                 if run_id in self._to_end:
                     self._living.end(run_id, self._to_end.pop(run_id))
             elif record["t"] == "refused":
@@ -239,32 +235,13 @@ class Launcher:
     # Ending
 
     def _result(self, ended: Ended) -> None:
-        self._news()
-        self._results.append(ended)
+        self._news.ended(ended, now())
 
-    def _news(self) -> None:
-        if not self._begun and not self._results:
-            self._news_since = now()
-
-    def _tell_at(self) -> float:
+    @property
+    def _hold(self) -> float:
         if self._queue:
-            return self._news_since + _HOLD
-        return self._news_since + (_HOLD_LAST if self._ordered else _GATHER)
-
-    def _tell(self) -> None:
-        if (self._begun or self._results) and now() >= self._tell_at():
-            begun, self._begun = self._begun, []
-            self._outbox.add([*begun, *self._write_results()])
-        self._outbox.send(self._register.entries)
-
-    def _write_results(self) -> list[Ended]:
-        results, self._results = self._results, []
-        if results:
-            try:
-                self._register.end(results)
-            except OSError as error:  # no room: the daemon is told all the same, and keeps it
-                log.error("%d results could not be written down: %s", len(results), error)
-        return results
+            return HOLD
+        return HOLD_LAST if self._ordered else GATHER
 
     def _prepare(self) -> None:
         """What the next batch needs, made while there is nothing else to do."""
@@ -272,7 +249,7 @@ class Launcher:
             self._spares.refill()
 
     def _can_prepare(self) -> bool:
-        return self._spares.wanted and not (self._queue or self._results or self._under_way)
+        return self._spares.wanted and not (self._queue or self._news.unwritten or self._under_way)
 
     def _idle(self) -> bool:
         if self._living or self._queue or self._ordered or self._channel.connected:
@@ -290,8 +267,7 @@ class Launcher:
         if self._register.same_boot:
             self._take(record for record in seen if record["t"] != "started")
         self._take(self._starters.read())
-        if self._results:
-            self._write_results()
+        self._news.write()
         if not self._register.same_boot:
             self._register.disowned()
         log.info("found runs=%d results=%d", len(self._living), len(self._register.results()))
