@@ -58,27 +58,43 @@ class Inventory:
 
     def render(self, template: str, host: str, **values: Any) -> Path:
         """The file that roles/ROLE/templates/NAME ("ROLE/NAME") makes for `host`."""
-        role, _, name = template.partition("/")
+        return self.render_all([template], host, **values)[host, template]
+
+    def render_all(
+        self, templates: list[str], *hosts: str, **values: Any
+    ) -> dict[tuple[str, str], Path]:
+        """The same of several templates for several hosts, in one run."""
         made = self._work / "roles" / "render"
         if made.exists():
             shutil.rmtree(made)
+        roles = [template.partition("/")[0] for template in templates]
         for kind in ("defaults", "vars"):
             (made / kind / "main").mkdir(parents=True)
-            for each in ("s3", role):  # the order of role dependencies
+            for each in dict.fromkeys(["s3", *roles]):  # the order of role dependencies
                 source = CHECKOUT / "roles" / each / kind / "main.yml"
                 (made / kind / "main" / f"{each}.yml").symlink_to(source)
-        target = self._work / f"{host}.{name.removesuffix('.j2')}"
-        source = CHECKOUT / "roles" / role / "templates" / name
-        options = {"src": str(source), "dest": str(target), "mode": "0600"}
-        task = {"name": "Write", "ansible.builtin.template": options}
+        tasks = []
+        files: dict[tuple[str, str], Path] = {}
+        for role, template in zip(roles, templates, strict=True):
+            name = template.removeprefix(f"{role}/")
+            source = CHECKOUT / "roles" / role / "templates" / name
+            end = name.removesuffix(".j2")
+            options = {
+                "src": str(source),
+                "dest": f"{self._work}/{{{{ inventory_hostname }}}}.{end}",
+                "mode": "0600",
+            }
+            tasks.append({"name": f"Write {end}", "ansible.builtin.template": options})
+            files |= {(host, template): self._work / f"{host}.{end}" for host in hosts}
         (made / "tasks").mkdir()
-        (made / "tasks/main.yml").write_text(json.dumps([task]))
+        (made / "tasks/main.yml").write_text(json.dumps(tasks))
         playbook = self._work / "render.yml"
         playbook.write_text(_RENDER)
-        target.unlink(missing_ok=True)
-        done = self._play(playbook, host, values)
+        for file in files.values():
+            file.unlink(missing_ok=True)
+        done = self._play(playbook, ",".join(hosts), values)
         assert done.returncode == 0, done.stdout + done.stderr
-        return target
+        return files
 
     def _play(
         self, playbook: Path, host: str, values: dict[str, Any]

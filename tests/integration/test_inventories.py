@@ -9,6 +9,8 @@ from dcron_common.sealing.ring import Ring
 from tests.integration.playbooks import Inventory
 
 CONTROL = ["ctl1", "ctl2", "ctl3"]
+APP, WORKER = "dcron_app/app.toml.j2", "dcron_worker/worker.toml.j2"
+KEYS = "dcron_app/secrets.keys.j2"
 EVERY_GROUP = {"mysql", "zookeeper", "haproxy", "ntp", "s3_store", "dcron_app", "dcron_worker"}
 
 
@@ -48,13 +50,10 @@ def test_with_the_secrets_made_both_pass_preflight_as_they_are(
 
 
 def test_every_control_host_gets_the_same_random_key_of_secrets(example: Inventory) -> None:
-    rings = []
-    for host in CONTROL:
-        file = example.render("dcron_app/secrets.keys.j2", host)
-        rings.append(Ring.read(file))
-        assert load_app(example.render("dcron_app/app.toml.j2", host)).secrets.keys_file == Path(
-            "/etc/dcron/app/secrets.keys"
-        )
+    files = example.render_all([KEYS, APP], *CONTROL)
+    rings = [Ring.read(files[host, KEYS]) for host in CONTROL]
+    named = {load_app(files[host, APP]).secrets.keys_file for host in CONTROL}
+    assert named == {Path("/etc/dcron/app/secrets.keys")}
     stored = rings[0].encrypt("KEY", "value")
     assert {ring.decrypt("KEY", stored) for ring in rings} == {"value"}
     assert all(ring.is_current(stored) for ring in rings)
@@ -62,17 +61,15 @@ def test_every_control_host_gets_the_same_random_key_of_secrets(example: Invento
 
 def test_keys_of_secrets_are_rotated_by_a_list(example: Inventory) -> None:
     keys = ["0123456789abcdef" * 4, "9a3b5c7d" * 8]
-    before = Ring.read(example.render("dcron_app/secrets.keys.j2", "ctl1", dcron_secret_keys=keys))
-    after = Ring.read(
-        example.render("dcron_app/secrets.keys.j2", "ctl1", dcron_secret_keys=keys[::-1])
-    )
+    before = Ring.read(example.render(KEYS, "ctl1", dcron_secret_keys=keys))
+    after = Ring.read(example.render(KEYS, "ctl1", dcron_secret_keys=keys[::-1]))
     stored = after.encrypt("KEY", "value")
     assert before.decrypt("KEY", stored) == "value" and not before.is_current(stored)
 
 
 def test_the_single_hosts_files_are_in_a_directory(single: Inventory) -> None:
-    app = load_app(single.render("dcron_app/app.toml.j2", "dcron1"))
-    worker = load_worker(single.render("dcron_worker/worker.toml.j2", "dcron1"))
+    files = single.render_all([APP, WORKER], "dcron1")
+    app, worker = load_app(files["dcron1", APP]), load_worker(files["dcron1", WORKER])
     assert app.object_store == worker.object_store
     assert app.object_store.kind == "directory"
     assert app.object_store.path == Path("/var/lib/dcron-objects")
@@ -82,8 +79,8 @@ def test_the_single_hosts_files_are_in_a_directory(single: Inventory) -> None:
 
 
 def test_the_examples_hosts_reach_everything_at_the_virtual_address(example: Inventory) -> None:
-    app = load_app(example.render("dcron_app/app.toml.j2", "ctl1"))
-    worker = load_worker(example.render("dcron_worker/worker.toml.j2", "node1"))
+    files = example.render_all([APP, WORKER], "ctl1", "node1")
+    app, worker = load_app(files["ctl1", APP]), load_worker(files["node1", WORKER])
     assert app.database.hosts == worker.database.hosts == ("192.0.2.100:3307",)
     assert app.zookeeper.hosts == worker.zookeeper.hosts == tuple(f"{h}:2281" for h in CONTROL)
     for store, key in ((app.object_store, "dcron:app"), (worker.object_store, "dcron:worker")):
@@ -95,7 +92,7 @@ def test_the_examples_hosts_reach_everything_at_the_virtual_address(example: Inv
 def test_without_a_virtual_address_no_host_depends_on_one_load_balancer(example: Inventory) -> None:
     app = load_app(
         example.render(
-            "dcron_app/app.toml.j2",
+            APP,
             "ctl2",
             dcron_virtual_address="",
             s3_store_address="dcron.example.org",
@@ -108,7 +105,7 @@ def test_without_a_virtual_address_no_host_depends_on_one_load_balancer(example:
 def test_with_a_bucket_of_aws_its_keys_are_those_of_the_inventory(example: Inventory) -> None:
     worker = load_worker(
         example.render(
-            "dcron_worker/worker.toml.j2",
+            WORKER,
             "node1",
             s3_bucket="of-ours",
             s3_region="eu-north-1",

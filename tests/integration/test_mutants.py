@@ -60,6 +60,6 @@ def test_a_broken_rule_is_noticed(patch: Path, copy: Path) -> None:
 
 
 def test_a_copy_that_is_not_broken_passes(copy: Path) -> None:
-    """So it is not the copy that fails. That all these tests pass unbroken, their own files show."""
+    """So it is not the copy that fails. That all of them pass unbroken, their own files show."""
     code, said = ran(copy, found_by(PATCHES[0]))
     assert code == 0, said[-3000:]
