@@ -43,9 +43,10 @@ _SAFE_USER = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
 _UTC = frozenset({"UTC", "Etc/UTC", "Etc/UCT", "UCT", "Etc/Zulu", "Zulu", "Etc/Universal",
                   "Universal", "GMT", "Etc/GMT"})  # fmt: skip
 # crond wakes a second after the minute and as much later as the end of its last child was after a
-# full second (docs/adr/0070-crond-wakes-on-the-second.md). So the tick's shell ends on a full
-# second: `date`'s nanoseconds, with a 1 before them for the zeros that may lead, to the next one.
-_ON_THE_SECOND = r"; exec sleep $((1999999999-1$(date +\%N)))e-9"
+# full second (docs/adr/0070-crond-wakes-on-the-second.md). So the tick's shell ends 20 ms after
+# one: time(2), by which crond goes, is late by up to a tick of the kernel. `date` says nanoseconds;
+# the 1 before them is for zeros that lead.
+_ON_THE_SECOND = r"; exec sleep $((2019999999-1$(date +\%N)))e-9"
 _JOB = re.compile(r"dcron job ([0-9]+)")
 _SUM = re.compile(r"^# dcron sum ([0-9a-f]{64})\n", re.MULTILINE)
 

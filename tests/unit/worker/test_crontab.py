@@ -27,7 +27,7 @@ from dcron_worker.crontab_check import check
 
 FIFO = "/run/dcron/fire"
 COMMAND = f"F={FIFO}; [ -p $F ] && [ ! $F -nt $F.seen ] && echo tick 1<>$F"
-ON_THE_SECOND = r"; exec sleep $((1999999999-1$(date +\%N)))e-9"
+ON_THE_SECOND = r"; exec sleep $((2019999999-1$(date +\%N)))e-9"
 
 
 def one(*jobs: tuple[int, str, str], zone: str = "UTC") -> str:
@@ -52,9 +52,9 @@ def test_only_the_ticks_shell_starts_further_processes() -> None:
 
 @pytest.mark.parametrize(
     ("nanoseconds", "pause"),
-    [("000000000", "999999999e-9"), ("087654321", "912345678e-9"), ("999999999", "0e-9")],
+    [("000000000", "1019999999e-9"), ("087654321", "932345678e-9"), ("999999999", "20000000e-9")],
 )
-def test_the_ticks_shell_ends_on_a_full_second(
+def test_the_ticks_shell_ends_just_after_a_full_second(
     tmp_path: Path, nanoseconds: str, pause: str
 ) -> None:
     for name, does in (("date", f"echo {nanoseconds}"), ("sleep", "echo $1")):
