@@ -48,7 +48,7 @@ explore: venv ## the protocol's machines by other random interleavings than in t
 		tests/integration/test_protocol_machine.py tests/integration/test_changes_machine.py \
 		tests/integration/test_partitions_machine.py
 
-cluster-test: venv ## ask the deployed lab what the cluster promises (after make lab; cuts power)
+cluster-test: venv ## ask the deployed lab what the cluster promises (after make lab; cuts power, spoils databases)
 	@bin/cluster-test tests/system/test_cluster.py tests/system/test_people.py \
 		tests/system/test_execution.py tests/system/test_doctor.py \
 		tests/system/test_address.py tests/system/test_failover.py tests/system/test_recover.py
@@ -64,7 +64,7 @@ molecule: root venv ## the whole stack from nothing: deploy, idempotence, verify
 root:
 	@bin/need-root
 
-chaos: venv ## load and faults on a lab of its own, and the checker's verdict (root; MINUTES=, SEED=, FAULTS=)
+chaos: venv ## load and faults on a lab of its own, and the checker's verdict (root; MINUTES=, SEED=, FAULTS=, PLAIN=1)
 	@$(call own,chaos) $(STAGE) chaos bin/chaos --minutes $(or $(MINUTES),15) --seed $(or $(SEED),1) $(if $(FAULTS),--faults $(FAULTS))
 
 bench-fire: root venv ## the cost of firing: bare crond against dcron, on a lab host of its own (root; SIZES=)

@@ -5,17 +5,17 @@ One line for each distinct schedule, not for each job; a line never holds a byte
     # dcron job 12, dcron job 40
     */5 * * * * root F=/run/dcron/fire; [ -p $F ] && [ ! $F -nt $F.seen ] && echo 1f3a90c2 1<>$F
 
-crond starts `/bin/sh -c`, and all that sh does are builtins: no further process. `[ -p` keeps the
-shell from making a plain file where the FIFO is missing. `1<>` opens the FIFO to read and write:
-a plain `>` would wait for ever for a reader, and so pile up shells, while nobody has it open. While
-a hint waits unread (the FIFO is newer than the file beside it, see `fire`) none is added, so that
-no line ever waits for room: a daemon that stands still finds one hint for all. What is written (a
-key of the schedule) is only for people who look: the daemon takes any byte as "look what is due".
-It may come twice, late or not at all.
+crond starts `/bin/sh -c`, and all that sh does are builtins: no further process, but in the tick
+line, whose shell ends on a full second (`_ON_THE_SECOND`). `[ -p` keeps the shell from making a
+plain file where the FIFO is missing. `1<>` opens the FIFO to read and write: a plain `>` would wait
+for ever for a reader, and so pile up shells, while nobody has it open. While a hint waits unread
+(the FIFO is newer than the file beside it, see `fire`) none is added, so that no line ever waits
+for room: a daemon that stands still finds one hint for all. What is written (a key of the schedule)
+is only for people who look: the daemon takes any byte as "look what is due". It may come twice,
+late or not at all.
 
 The tick line, every minute, always stands there, jobs or none. Its comments name the jobs that no
 line of their own can serve: those in another time zone than the host's and those that fire once.
-Its shell ends on a full second, by two further processes a minute: see `_ON_THE_SECOND`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""How hypothesis draws: a gate is passed or failed by the change, not by chance.
+"""How hypothesis draws: a gate is passed or failed by the change, not by chance, nor by how busy
+the machine is.
 
 `fixed` draws the same examples each time. `random` (`make explore`) draws others, and ten times as
 many where a test leaves the number to the profile; what it finds becomes a test of its own.
@@ -8,6 +9,6 @@ from __future__ import annotations
 
 from hypothesis import settings
 
-settings.register_profile("fixed", derandomize=True, database=None, max_examples=40)
-settings.register_profile("random", max_examples=400, print_blob=True)
+settings.register_profile("fixed", derandomize=True, database=None, max_examples=40, deadline=None)
+settings.register_profile("random", max_examples=400, print_blob=True, deadline=None)
 settings.load_profile("fixed")

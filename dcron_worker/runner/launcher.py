@@ -150,7 +150,7 @@ class Launcher:
             case "known":
                 return known_page(self._register, message["after"])
             case "names":
-                return [[x, entry.ended is not None] for x, entry in self._register.entries.items()]
+                return [[x, self._is_over(x)] for x in self._register.entries]
             case "acknowledge":
                 self._register.forget(message["run_ids"])
                 self._starters.sweep(self._register.unfinished)
@@ -236,6 +236,10 @@ class Launcher:
 
     def _result(self, ended: Ended) -> None:
         self._news.ended(ended, now())
+
+    def _is_over(self, run_id: str) -> bool:
+        ended = self._register.entries[run_id].ended is not None
+        return ended and not self._news.withholds(run_id)
 
     @property
     def _hold(self) -> float:

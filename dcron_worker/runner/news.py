@@ -7,6 +7,7 @@ for their start it hears later, of ends that are on disk by then.
 from __future__ import annotations
 
 import logging
+import math
 
 from dcron_worker.runner.model import Ended, Started
 from dcron_worker.runner.register import Register
@@ -28,7 +29,7 @@ class News:
         self._register = register
         self._begun: list[Started] = []
         self._unwritten: list[Ended] = []
-        self._written: list[Ended] = []
+        self._written: dict[str, Ended] = {}  # by run id
         self._since = 0.0  # the first that is not told
         self._unwritten_since = 0.0
 
@@ -43,6 +44,10 @@ class News:
         if not self._unwritten:
             self._unwritten_since = now
         self._unwritten.append(ended)
+
+    def withholds(self, run_id: str) -> bool:
+        """Whether the run's end is on disk and not told: to the daemon it goes on."""
+        return run_id in self._written
 
     @property
     def unwritten(self) -> bool:
@@ -64,8 +69,8 @@ class News:
         self.write()
         if now < self._since + hold:
             return []
-        told: list[Started | Ended] = [*self._begun, *self._written]
-        self._begun, self._written = [], []
+        told: list[Started | Ended] = [*self._begun, *self._written.values()]
+        self._begun, self._written = [], {}
         return told
 
     def write(self) -> None:
@@ -75,16 +80,17 @@ class News:
             return
         try:
             self._register.end(ended)
-        except OSError as error:  # no room: the daemon is told all the same, and keeps it
+        except OSError as error:  # no room: the daemon keeps it, and is told at once
             log.error("%d results could not be written down: %s", len(ended), error)
-        self._written += ended
+            self._since = -math.inf
+        self._written |= {one.run_id: one for one in ended}
 
     def for_a_new_client(self) -> list[Ended]:
         """Every end that was not acknowledged and that `step` will not give."""
         ended = self._register.results()
         over = {result.run_id for result in ended}
         self._begun = [started for started in self._begun if started.run_id not in over]
-        self._written = []
+        self._written = {}
         return ended
 
     def _note(self, now: float) -> None:

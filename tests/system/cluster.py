@@ -23,6 +23,7 @@ from chaos import roles
 from dcron_worker.crontab import job_ids
 
 CHECKOUT = Path(__file__).resolve().parents[2]
+LAB = os.environ.get("LAB", "dcron")
 HOSTS = ("ctl1", "ctl2", "ctl3", "node1", "node2")
 CONTROL = HOSTS[:3]
 NEVER = "0 0 1 1 *"  # due on one minute of the year

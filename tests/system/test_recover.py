@@ -17,6 +17,7 @@ import pytest
 
 from tests.system.cluster import (
     CHECKOUT,
+    LAB,
     Cluster,
     lab,
     needs_cluster,
@@ -41,11 +42,13 @@ def play(*arguments: str, alone: bool) -> subprocess.CompletedProcess[str]:
     binaries = CHECKOUT / ".venv" / "bin"
     hastened = [] if alone else ["bin/with-mitogen"]
     command = [*hastened, "ansible-playbook", "-i", "inventory/lab", "playbooks/recover.yml"]
-    home = {"ANSIBLE_HOME": str(CHECKOUT / ".ansible")}
+    # Molecule, which may have started us, has settings of its own; these are the checkout's.
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("ANSIBLE_", "MOLECULE_"))}
+    home = {"LAB": LAB, "ANSIBLE_HOME": str(CHECKOUT / ".ansible")}
     return subprocess.run(
         [*command, *arguments],
         cwd=CHECKOUT,
-        env={**os.environ, **home, "PATH": f"{binaries}:{os.environ['PATH']}"},
+        env={**kept, **home, "PATH": f"{binaries}:{os.environ['PATH']}"},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
@@ -111,11 +114,13 @@ def kill_server(host: str) -> None:
 
 @pytest.fixture(scope="module", autouse=True)
 def kept_rows() -> Iterator[None]:
-    """A table for them; afterwards everything is well again, whatever became of the tests."""
+    """A table for them. Hosts are up and together afterwards; all is well unless a test failed."""
     on("ctl1", "mariadb -e 'create or replace table dcron.kept (v varchar(40) primary key)'")
     yield
-    on("ctl1", "mariadb -e 'drop table dcron.kept'")
+    lab("heal")
+    lab("start", *HOSTS)
     wait_for("all is well after the tests", Cluster().is_well, WELL, pause=1)
+    on("ctl1", "mariadb -e 'drop table dcron.kept'")
 
 
 @pytest.fixture(autouse=True)
@@ -241,7 +246,7 @@ def test_a_host_that_is_gone_is_left_out_by_the_operator_only() -> None:
     told = recover("-e", "recover_without=ctl3")
     assert "2 of 3 members serve" in told
     assert all(serves(host, 2) and kept <= rows(host) for host in ("ctl1", "ctl2"))
-    wipe(Path(f"/var/lib/dcron-lab/{os.environ['LAB']}/ctl3/root/var/lib/mysql"))
+    wipe(Path(f"/var/lib/dcron-lab/{LAB}/ctl3/root/var/lib/mysql"))
     lab("start", "ctl3")
     recover()
     all_serve_with(kept)

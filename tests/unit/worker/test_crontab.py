@@ -66,7 +66,7 @@ def test_the_ticks_shell_ends_just_after_a_full_second(
         shell, env={"PATH": str(tmp_path)}, capture_output=True, text=True, check=True
     )
     assert done.stdout == f"{pause}\n"
-    subprocess.run(["/bin/sleep", pause], check=True, timeout=5)  # is a number to it
+    subprocess.run(["/bin/sleep", pause], check=True, timeout=60)  # is a number to it
 
 
 def test_jobs_of_one_meaning_share_one_line() -> None:
@@ -173,7 +173,7 @@ def test_a_user_line_carries_its_instance() -> None:
     assert marker(FIFO) != marker("/run/other")
 
 
-def hint(fifo: Path, line: str, seconds: float = 5) -> None:
+def hint(fifo: Path, line: str, seconds: float = 60) -> None:
     command = line.split(" ", 6)[6] if " root " in line else line.split(" ", 5)[5]
     command = command.replace(r"\%", "%")  # as crond does
     subprocess.run(["/bin/sh", "-c", command], check=False, timeout=seconds)

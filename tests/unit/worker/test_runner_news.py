@@ -81,7 +81,22 @@ def test_a_new_client_hears_of_each_end_once_and_of_no_beginning_after_it(
     assert news.step(200.0, HOLD) == [Started("b", 8, 1.0), end("b")]
 
 
-def test_where_the_disk_is_full_the_daemon_hears_all_the_same(
+def test_to_the_daemon_a_run_goes_on_until_its_end_is_told(register: Register) -> None:
+    news = News(register)
+    news.ended(end("a"), 100.0)
+    assert not news.withholds("a"), "it is not on disk"
+    news.step(102.0, HOLD)
+    assert news.withholds("a")
+    assert not news.withholds("b")
+    news.step(130.0, HOLD)
+    assert not news.withholds("a")
+    news.ended(end("b"), 131.0)
+    news.step(133.0, HOLD)
+    news.for_a_new_client()
+    assert not news.withholds("b"), "it was told just now"
+
+
+def test_where_the_disk_is_full_the_daemon_hears_at_once(
     register: Register, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def full(_: object) -> None:
@@ -90,5 +105,7 @@ def test_where_the_disk_is_full_the_daemon_hears_all_the_same(
     monkeypatch.setattr(register.journal, "append", full)
     news = News(register)
     news.ended(end("a"), 100.0)
-    assert news.step(101.0, GATHER) == [end("a")]
+    assert news.step(102.0, HOLD) == [end("a")]
     assert "1 results could not be written down" in caplog.text
+    news.ended(end("b"), 103.0)
+    assert news.next_step(HOLD) == 105.0
