@@ -94,7 +94,7 @@ def write(host: str, text: str) -> str:
     def taken() -> bool:
         # Not INSERT: an answer may be lost after the commit.
         line = f"timeout 10 mariadb -e \"replace into dcron.kept values ('{text}')\""  # noqa: S608 (words of this file)
-        return on(host, f"{line} 2>/dev/null && echo taken || true") == "taken"
+        return on(host, f"if {line} 2>/dev/null; then echo taken; fi") == "taken"
 
     wait_for(f"{host} takes a row", taken, WHOLE)
     return text
