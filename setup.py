@@ -1,6 +1,10 @@
 """dcron: cron for a fleet. One distribution; what a machine does, its configuration decides."""
 
-from setuptools import find_packages, setup
+from pathlib import Path
+
+from setuptools import Extension, find_packages, setup
+from setuptools.command.bdist_wheel import bdist_wheel
+from setuptools.command.build_ext import build_ext
 
 # Each range starts at the version the tests run with and ends before the next
 # release that may break it. The reason for each dependency: docs/dependencies.md.
@@ -24,6 +28,39 @@ RUNTIME = [
     "pyyaml>=6.0.2,<7",
 ]
 
+# The one part in C (docs/adr/0012-the-starter-in-c.md). Static, so that it runs on whatever Linux
+# the hosts have; made by CC.
+STARTER = "dcron_worker/runner/dcron-starter"
+SOURCES = "dcron_worker/runner/starter"
+
+
+class build_program(build_ext):  # noqa: N801 - commands are named so
+    """An extension that is a program of its own: no module of Python, no library of Python's."""
+
+    def get_ext_filename(self, fullname: str) -> str:
+        return fullname.replace(".", "/")
+
+    def build_extension(self, ext: Extension) -> None:
+        target = Path(self.get_ext_fullpath(ext.name))
+        objects = self.compiler.compile(
+            ext.sources,
+            output_dir=self.build_temp,
+            extra_preargs=["-std=c11", "-O2", "-D_FORTIFY_SOURCE=2", "-fstack-protector-strong"],
+            depends=ext.depends,
+        )
+        target.parent.mkdir(parents=True, exist_ok=True)
+        self.compiler.link_executable(
+            objects, target.name, output_dir=str(target.parent), extra_preargs=["-static"]
+        )
+
+
+class wheel_of_programs(bdist_wheel):  # noqa: N801
+    """For any Python of a platform: what is compiled in it asks for none."""
+
+    def get_tag(self) -> tuple[str, str, str]:
+        return ("py3", "none", super().get_tag()[2])
+
+
 setup(
     name="dcron",
     version="0.1.0",
@@ -32,6 +69,14 @@ setup(
     python_requires=">=3.11",
     packages=find_packages(include=["dcron_common*", "dcron_app*", "dcron_worker*", "dcron_cli*"]),
     package_data={"": ["py.typed"], "dcron_app": ["static/*"]},
+    ext_modules=[
+        Extension(
+            STARTER.replace("/", "."),
+            sorted(map(str, Path(SOURCES).glob("*.c"))),
+            depends=[f"{SOURCES}/starter.h"],
+        )
+    ],
+    cmdclass={"build_ext": build_program, "bdist_wheel": wheel_of_programs},
     install_requires=RUNTIME,
     entry_points={
         "console_scripts": [

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from dcron_common.errors import LaunchError
-from dcron_worker.runner import account, host, output, process
+from dcron_worker.runner import account, host, order, output
 from dcron_worker.runner.account import Account
 from dcron_worker.runner.channel import Channel
 from dcron_worker.runner.host import now
@@ -30,7 +30,6 @@ from dcron_worker.runner.limits import Cgroups, Group
 from dcron_worker.runner.living import Living
 from dcron_worker.runner.model import Ended, Launch, launch_from
 from dcron_worker.runner.news import GATHER, HOLD, HOLD_LAST, News
-from dcron_worker.runner.ordering import order_for
 from dcron_worker.runner.outbox import Outbox, known_page
 from dcron_worker.runner.register import Register
 from dcron_worker.runner.run import Run
@@ -38,6 +37,7 @@ from dcron_worker.runner.starters import Starters
 
 log = logging.getLogger(__name__)
 
+LEASE_PASSED = "lease passed before start"
 _CHUNK = 32  # launches between two looks at everything else
 _UNDER_WAY = 128  # orders that a starter has to do: as many as it does in a few looks
 _SOON = 0.01  # seconds until a child that was forked has said so
@@ -189,7 +189,7 @@ class Launcher:
 
     def _order(self, launch: Launch, accounts: dict[str | None, Account]) -> None:
         if launch.leased and now() >= self._lease.until():  # the child looks once more
-            self._living.never(launch, "lost", process.LEASE_PASSED)
+            self._living.never(launch, "lost", LEASE_PASSED)
             return
         group: Group | None = None
         try:
@@ -198,7 +198,9 @@ class Launcher:
             group = self._cgroups.prepare(launch)
             path = self._register.output_path(launch.run_id)
             self._spares.give(path)
-            self._starters.order(order_for(launch, accounts[launch.user], path, group))
+            self._starters.order(
+                launch.run_id, order.encode(launch, accounts[launch.user], path, group)
+            )
         except (LaunchError, OSError) as error:
             if group:
                 group.remove()

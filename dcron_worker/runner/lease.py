@@ -13,18 +13,14 @@ from __future__ import annotations
 
 import os
 import struct
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:  # imported by the starter, which does without
-    from pathlib import Path
+from pathlib import Path
 
 _FORMAT = struct.Struct("<d36s")
 
 
 def boot_id() -> str:
     """Differs after each boot of the host."""
-    with open("/proc/sys/kernel/random/boot_id") as file:
-        return file.read().strip()
+    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
 
 
 def lease_path(socket_path: Path) -> Path:

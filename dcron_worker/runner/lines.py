@@ -1,17 +1,15 @@
 """Records as lines of JSON in files that are only ever appended to.
 
 Each begins and ends with a newline: a line torn by a full disk or a power cut spoils itself
-only, and is ignored. Imported by the starter: few imports.
+only, and is ignored.
 """
 
 from __future__ import annotations
 
 import json
 import os
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from pathlib import Path
+from typing import Any
 
 _READ = 1 << 20
 
@@ -22,9 +20,10 @@ def encode(record: dict[str, Any]) -> bytes:
 
 
 def decode(line: bytes) -> dict[str, Any] | None:
-    """None for a line that is empty or torn."""
+    """None for a line that is empty or torn. Bytes that are no UTF-8, as in a path that a starter
+    names, are replaced."""
     try:
-        record = json.loads(line) if line.strip() else None
+        record = json.loads(line.decode("utf-8", "replace")) if line.strip() else None
     except ValueError:
         return None
     return record if isinstance(record, dict) else None

@@ -8,9 +8,10 @@ import signal
 from dataclasses import dataclass
 from pathlib import Path
 
-from dcron_worker.runner import procstat
-
 _PROC = Path("/proc")
+# Of the fields behind the name in /proc/<pid>/stat.
+_STATE, _PARENT, _GROUP, _SESSION, _TICKS = 0, 1, 2, 3, 19
+_LAST = 20
 
 
 @dataclass(frozen=True)
@@ -27,17 +28,23 @@ class Process:
 
 def read(pid: int) -> Process | None:
     """None if there is no such process."""
-    found = procstat.fields(pid)
+    found = _fields(pid)
     if found is None:
         return None
     return Process(
         pid,
-        int(found[procstat.PARENT]),
-        int(found[procstat.GROUP]),
-        int(found[procstat.SESSION]),
-        found[procstat.STATE].decode(),
-        int(found[procstat.TICKS]),
+        int(found[_PARENT]),
+        int(found[_GROUP]),
+        int(found[_SESSION]),
+        found[_STATE].decode(),
+        int(found[_TICKS]),
     )
+
+
+def start_ticks(pid: int) -> int:
+    """When it started, in clock ticks since boot; 0 if there is no such process."""
+    found = _fields(pid)
+    return int(found[_TICKS]) if found else 0
 
 
 def alive(pid: int, ticks: int) -> bool:
@@ -77,8 +84,25 @@ def send(process: Process, number: signal.Signals) -> None:
     except ProcessLookupError:
         return
     try:
-        if procstat.start_ticks(process.pid) == process.ticks:
+        if start_ticks(process.pid) == process.ticks:
             with contextlib.suppress(ProcessLookupError):
                 signal.pidfd_send_signal(descriptor, number)
     finally:
         os.close(descriptor)
+
+
+def _fields(pid: int) -> list[bytes] | None:
+    """The first fields behind the name; None if there is no such process. Without a file object: it
+    is asked often."""
+    try:
+        descriptor = os.open(f"/proc/{pid}/stat", os.O_RDONLY)
+    except FileNotFoundError:
+        return None
+    try:
+        text = os.read(descriptor, 4096)
+    except ProcessLookupError:
+        return None
+    finally:
+        os.close(descriptor)
+    # The name is in parentheses and may hold any byte: the rest starts after the last one.
+    return text[text.rindex(b")") + 2 :].split(None, _LAST)

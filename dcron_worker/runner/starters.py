@@ -19,25 +19,19 @@ import logging
 import os
 import selectors
 import socket
-import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from dcron_worker.runner import lines, wire
-from dcron_worker.runner.process import Order
-from dcron_worker.runner.starter import LOG, ORDERS, TOLD
+from dcron_worker.runner import lines
 
 log = logging.getLogger(__name__)
 
 RUNS = 20_000  # orders that one log takes: some megabytes
 _READ = 65536
-_ROOT = Path(__file__).parents[2]
-PROGRAM = (
-    "import sys; sys.path.append(sys.argv.pop(1)); "
-    "from dcron_worker.runner.starter import main; main(sys.argv[1:])"
-)
+PROGRAM = Path(__file__).with_name("dcron-starter")  # made from starter/ by setup.py
+ORDERS, TOLD, LOG = 3, 4, 5  # the descriptors that it is passed
 
 
 @dataclass
@@ -120,11 +114,11 @@ class Starters:
             self._current = self._new()
         return self._current
 
-    def order(self, order: Order) -> None:
+    def order(self, run_id: str, order: bytes) -> None:
         """Have a run started. OSError: there can be no starter."""
         starter = self.ready()
-        starter.sent.add(order.run_id)
-        starter.unsent += wire.encode(order._asdict())
+        starter.sent.add(run_id)
+        starter.unsent += order
 
     def flush(self) -> None:
         """Send orders; what is not taken now is sent at a later call."""
@@ -197,9 +191,8 @@ class Starters:
         return starter
 
     def _spawn(self, path: Path, orders: int, tell: int, descriptor: int) -> int:
-        """Without site, environment or terminal: nothing that is ours can reach a run."""
-        command = [sys.executable, "-I", "-S", "-E", "-X", "utf8", "-c", PROGRAM, str(_ROOT)]
-        command += [str(self._lease), str(path), *map(str, self._files)]
+        """Without environment or terminal: nothing that is ours can reach a run."""
+        command = [str(PROGRAM), str(self._lease), str(path), *map(str, self._files)]
         # Out of the way first: the numbers that are passed may be taken by what is passed.
         high = [fcntl.fcntl(each, fcntl.F_DUPFD_CLOEXEC, 10) for each in (orders, tell, descriptor)]
         passed = zip(high, (ORDERS, TOLD, LOG), strict=True)
@@ -207,7 +200,7 @@ class Starters:
         actions += [(os.POSIX_SPAWN_DUP2, source, target) for source, target in passed]
         try:
             return os.posix_spawn(
-                sys.executable,
+                PROGRAM,
                 command,
                 {},
                 file_actions=actions,

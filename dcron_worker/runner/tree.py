@@ -15,7 +15,7 @@ from typing import Protocol
 
 from dcron_worker.runner import procfs
 from dcron_worker.runner.limits import Group
-from dcron_worker.runner.process import MARK
+from dcron_worker.runner.order import MARK
 from dcron_worker.runner.procfs import Process
 
 

@@ -15,7 +15,7 @@ import pytest
 from dcron_common.errors import LaunchError
 from dcron_worker.runner import procfs
 from dcron_worker.runner.lease import Lease
-from dcron_worker.runner.starter import TOLD
+from dcron_worker.runner.starters import TOLD
 from tests.integration.launcher.stage import Stage, running, wait_until
 
 pytestmark = pytest.mark.skipif(os.getuid() != 0, reason="only root can mount a small disk")

@@ -5,41 +5,68 @@ from __future__ import annotations
 import errno
 import os
 import signal
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from dcron_worker.runner.starters import PROGRAM
 from tests.integration.launcher.stage import PATIENCE, Stage, running, wait_until
 
-# Hangs in the folder `later` when it enters it, for `early` before its start is in the log.
-_STARTER = """
-import os, sys
-sys.path.append(sys.argv.pop(1))
-from dcron_worker.runner import process, starter
+# Wrapped around functions of the starter's: a child hangs in the folder `later` when it enters it, in
+# `early` before its start is in the log.
+_GATES = """
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
 
-def wait(folder):
-    if os.path.exists(f"{folder}/gate"):
-        open(f"{folder}/gate").read()
+int __real_chdir(const char *folder);
+bool __real_record_started(const char *run_id, int64_t before);
 
-def record_start(order, env, before, original=process._record_start):
-    wait(order.directory if order.directory.endswith("/early") else None)
-    original(order, env, before)
+static void wait_at(const char *folder) {
+    char gate[4096], byte;
+    snprintf(gate, sizeof gate, "%s/gate", folder);
+    int file = open(gate, O_RDONLY);
+    while (file >= 0 && read(file, &byte, 1) > 0)
+        continue;
+    close(file);
+}
 
-def chdir(folder, original=os.chdir):
-    wait(folder if folder.endswith("/later") else None)
-    original(folder)
+int __wrap_chdir(const char *folder) {
+    size_t length = strlen(folder);
+    if (length > 6 && strcmp(folder + length - 6, "/later") == 0)
+        wait_at(folder);
+    return __real_chdir(folder);
+}
 
-process._record_start, os.chdir = record_start, chdir
-starter.main(sys.argv[1:])
+bool __wrap_record_started(const char *run_id, int64_t before) {
+    if (strcmp(run_id, "hanging") == 0)
+        wait_at(EARLY);
+    return __real_record_started(run_id, before);
+}
 """
-_LAUNCHER = f"""
+_LAUNCHER = """
 import sys
+from pathlib import Path
 from dcron_worker.runner import starters
-starters.PROGRAM = {_STARTER!r}
+starters.PROGRAM = Path({program!r})
 from dcron_worker.runner.main import main
 sys.exit(main(sys.argv[1:]))
 """
+
+
+def build(folder: Path) -> Path:
+    """The starter with gates in it."""
+    gates, program = folder / "gates.c", folder / "gated-starter"
+    gates.write_text(_GATES)
+    sources = sorted(PROGRAM.with_name("starter").glob("*.c"))
+    command = ["cc", f'-DEARLY="{folder}/early"', "-Wl,--wrap=chdir,--wrap=record_started", "-o", program]
+    subprocess.run([*command, gates, *sources], check=True)
+    return program
 
 
 class Gate:
@@ -70,7 +97,8 @@ class Gate:
 @pytest.fixture(params=["cgroups", "proc"])
 def stage(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Stage]:
     options = ["--no-cgroups"] if request.param == "proc" else []
-    stage = Stage(tmp_path, *options, program=("-c", _LAUNCHER))
+    launcher = _LAUNCHER.format(program=str(build(tmp_path)))
+    stage = Stage(tmp_path, *options, program=("-c", launcher))
     yield stage
     stage.close()
 
