@@ -21,7 +21,7 @@ help: ## list the targets
 
 venv: $(STAMP) ## make .venv with everything in it, pinned by a lock file with hashes
 
-$(STAMP): $(LOCK) setup.py bin/make-venv
+$(STAMP): $(LOCK) setup.py bin/make-venv $(wildcard dcron_worker/runner/starter/*)
 	@$(STAGE) venv bin/make-venv $(VENV) $(LOCK)
 	@touch $@
 

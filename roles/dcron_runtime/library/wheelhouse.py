@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import platform
 import shutil
 import subprocess
 import tarfile
@@ -33,6 +35,13 @@ options:
     type: list
     elements: str
     required: true
+  architecture: {description: What the hosts are, as uname says it., type: str, required: true}
+  compiler:
+    description:
+      - The C compiler for the hosts. By default C(cc) where the control machine is of their
+        architecture, else C(ARCHITECTURE-linux-gnu-gcc), as Debian names it.
+    type: str
+    default: ""
 author: [The dcron authors]
 """
 
@@ -56,6 +65,8 @@ def main() -> None:
             "python": {"type": "path", "required": True},
             "target": {"type": "str", "required": True},
             "platforms": {"type": "list", "elements": "str", "required": True},
+            "architecture": {"type": "str", "required": True},
+            "compiler": {"type": "str", "default": ""},
         },
         supports_check_mode=True,
     )
@@ -80,8 +91,13 @@ def sources(project: Path, packages: list[str]) -> list[Path]:
     found = [Path("setup.py"), Path("pyproject.toml")]
     for package in packages:
         below = (project / package).rglob("*")
-        found += [p.relative_to(project) for p in below if p.is_file() and p.suffix != ".pyc"]
+        found += [p.relative_to(project) for p in below if p.is_file() and not made(p)]
     return sorted(found)
+
+
+def made(path: Path) -> bool:
+    """Whether a build has left it in the sources, for the control machine itself."""
+    return path.suffix == ".pyc" or path.name == "dcron-starter"
 
 
 def digest(project: Path, files: list[Path], lock: Path, target: list[str]) -> str:
@@ -111,6 +127,7 @@ def make(given: dict, files: list[Path], path: Path) -> None:
         run(
             [*pip, "wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", str(wheels), "."],
             work / "source",
+            build_environment(given["architecture"], given["compiler"], platform.machine()),
         )
         run(
             [
@@ -129,6 +146,7 @@ def make(given: dict, files: list[Path], path: Path) -> None:
                 str(wheels / "requirements.lock"),
             ],
             work,
+            {},
         )
         packed = work / path.name
         with tarfile.open(packed, "w") as tar:
@@ -137,8 +155,21 @@ def make(given: dict, files: list[Path], path: Path) -> None:
         packed.replace(path)
 
 
-def run(command: list[str], folder: Path) -> None:
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=900)
+def build_environment(architecture: str, compiler: str, own: str) -> dict:
+    """What makes a build on an `own` machine one for hosts of `architecture`."""
+    native = "cc" if architecture == own else f"{architecture}-linux-gnu-gcc"
+    return {"CC": compiler or native, "_PYTHON_HOST_PLATFORM": f"linux-{architecture}"}
+
+
+def run(command: list[str], folder: Path, environment: dict) -> None:
+    done = subprocess.run(
+        command,
+        cwd=folder,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=900,
+    )
     if done.returncode != 0:
         raise Failed(
             f"{' '.join(command[:4])} says: {(done.stderr or done.stdout).strip()[-2000:]}"

@@ -14,8 +14,8 @@ import pytest
 from dcron_worker.runner.starters import PROGRAM
 from tests.integration.launcher.stage import PATIENCE, Stage, running, wait_until
 
-# Wrapped around functions of the starter's: a child hangs in the folder `later` when it enters it, in
-# `early` before its start is in the log.
+# Wrapped around functions of the starter's: a child hangs in the folder `later` when it enters it,
+# in `early` before its start is in the log.
 _GATES = """
 #include <fcntl.h>
 #include <stdbool.h>
@@ -64,7 +64,13 @@ def build(folder: Path) -> Path:
     gates, program = folder / "gates.c", folder / "gated-starter"
     gates.write_text(_GATES)
     sources = sorted(PROGRAM.with_name("starter").glob("*.c"))
-    command = ["cc", f'-DEARLY="{folder}/early"', "-Wl,--wrap=chdir,--wrap=record_started", "-o", program]
+    command = [
+        "cc",
+        f'-DEARLY="{folder}/early"',
+        "-Wl,--wrap=chdir,--wrap=record_started",
+        "-o",
+        program,
+    ]
     subprocess.run([*command, gates, *sources], check=True)
     return program
 
