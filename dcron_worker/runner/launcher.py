@@ -47,11 +47,19 @@ _IDLE = 10.0
 
 
 class Launcher:
-    """`run` returns after SIGTERM, or when idle with `exit_when_idle`."""
+    """`run` returns after SIGTERM, or when idle with `exit_when_idle`. `name`: no other launcher of
+    this host has it, but the next one of this state folder."""
 
     def __init__(
-        self, socket_path: Path, state_dir: Path, cgroups: Cgroups, *, exit_when_idle: bool = False
+        self,
+        name: str,
+        socket_path: Path,
+        state_dir: Path,
+        cgroups: Cgroups,
+        *,
+        exit_when_idle: bool = False,
     ) -> None:
+        self._name = name
         self._exit_when_idle = exit_when_idle
         self._cgroups = cgroups
         self._register = Register(state_dir)
@@ -63,7 +71,7 @@ class Launcher:
         files = host.raise_file_limit()
         self._starters = Starters(state_dir / "starters", lease.path, self._selector, files)
         self._living = Living(
-            self._register, cgroups, lease, self._starters, self._selector, self._result
+            name, self._register, cgroups, lease, self._starters, self._selector, self._result
         )
         self._spares = output.Spares(self._register.outputs)
         self._queue: deque[Launch] = deque()
@@ -199,7 +207,14 @@ class Launcher:
             path = self._register.output_path(launch.run_id)
             self._spares.give(path)
             self._starters.order(
-                launch.run_id, order.encode(launch, accounts[launch.user], path, group)
+                launch.run_id,
+                order.encode(
+                    launch,
+                    order.mark_of(launch.run_id, self._name),
+                    accounts[launch.user],
+                    path,
+                    group,
+                ),
             )
         except (LaunchError, OSError) as error:
             if group:

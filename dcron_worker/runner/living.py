@@ -18,6 +18,7 @@ from dcron_worker.runner.host import now
 from dcron_worker.runner.lease import Lease
 from dcron_worker.runner.limits import Cgroups, Group
 from dcron_worker.runner.model import Ended, Launch, Started
+from dcron_worker.runner.order import mark_of
 from dcron_worker.runner.register import Entry, Register
 from dcron_worker.runner.run import Exit, Run, never_ran
 from dcron_worker.runner.starters import Starters
@@ -31,10 +32,11 @@ _GATHER = 0.02  # seconds that a result waits for others, to share an fsync
 
 
 class Living:
-    """`report` takes a result, to be written down and told."""
+    """`name` is the launcher's; `report` takes a result, to be written down and told."""
 
     def __init__(
         self,
+        name: str,
         register: Register,
         cgroups: Cgroups,
         lease: Lease,
@@ -42,6 +44,7 @@ class Living:
         selector: selectors.BaseSelector,
         report: Callable[[Ended], None],
     ) -> None:
+        self._name = name
         self._register = register
         self._cgroups = cgroups
         self._lease = lease
@@ -211,7 +214,7 @@ class Living:
 
     def _watch(self, entry: Entry, started: Started, group: Group | None) -> Run:
         run_id = entry.launch.run_id
-        tree: Tree = ScannedTree(run_id, started.pid, entry.ticks)
+        tree: Tree = ScannedTree(mark_of(run_id, self._name), started.pid, entry.ticks)
         if group:
             tree = CgroupTree(group, started.pid, entry.ticks)
         path = self._register.output_path(run_id)

@@ -44,9 +44,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _become_subreaper()
     try:
         state = options.state.resolve()
-        cgroups = Cgroups() if options.no_cgroups else find_cgroups(state)
+        name = name_of(state)
+        cgroups = Cgroups() if options.no_cgroups else find_cgroups(name)
         log.info("cgroups v2=%s v1=%s", cgroups.v2, sorted(cgroups.v1))
-        launcher = Launcher(options.socket, state, cgroups, exit_when_idle=options.exit_when_idle)
+        launcher = Launcher(
+            name, options.socket, state, cgroups, exit_when_idle=options.exit_when_idle
+        )
     except (LaunchError, OSError) as error:
         log.error("the launcher cannot begin: %s", error)
         return 1
@@ -54,10 +57,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def find_cgroups(state: Path) -> Cgroups:
-    """The cgroups for the launcher of this state folder; the same ones after a restart."""
-    # A name, not a secret.
-    name = f"{zlib.crc32(f'{socket.gethostname()}:{state}'.encode()):08x}"
+def name_of(state: Path) -> str:
+    """Of the launcher of this state folder; the same one after a restart. Not a secret."""
+    return f"{zlib.crc32(f'{socket.gethostname()}:{state}'.encode()):08x}"
+
+
+def find_cgroups(name: str) -> Cgroups:
+    """The cgroups for the launcher of this name."""
     mountinfo = Path("/proc/self/mountinfo").read_text()
     return discover(f"dcron-{name}", mountinfo, Path("/proc/self/cgroup").read_text())
 

@@ -21,15 +21,21 @@ MARK = "DCRON_LAUNCH"
 _LEASED, _CHANGE, _DIRECTORY = 1, 2, 4
 
 
-def encode(launch: Launch, user: Account, output: Path, group: Group | None) -> bytes:
-    """The order to start `launch` as `user`, in the cgroups of `group`, with its output in a file
-    that is opened anew. LaunchError if no program could be given such arguments."""
+def mark_of(run_id: str, launcher: str) -> str:
+    """Run ids are those of a cluster; a host may have the workers of two, each with a launcher."""
+    return f"{run_id}@{launcher}"
+
+
+def encode(launch: Launch, mark: str, user: Account, output: Path, group: Group | None) -> bytes:
+    """The order to start `launch` as `user`, in the cgroups of `group`, with `mark` in its
+    environment and its output in a file that is opened anew. LaunchError if no program could be
+    given such arguments."""
     flags = _LEASED if launch.leased else 0
     flags |= _CHANGE if user.change else 0
     flags |= _DIRECTORY if launch.working_directory is not None else 0
     cgroups = [str(directory) for directory in (group.directories if group else ())]
     variables = [f"{name}={value}" for name, value in launch.environment.items()]
-    variables.append(f"{MARK}={launch.run_id}")
+    variables.append(f"{MARK}={mark}")
     numbers = [flags, user.uid, user.gid]
     numbers += [len(x) for x in (user.groups, cgroups, launch.argv, variables)]
     strings = [launch.run_id, str(output), user.name, user.home, launch.working_directory or ""]

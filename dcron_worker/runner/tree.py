@@ -68,15 +68,15 @@ class CgroupTree:
 
 
 class ScannedTree:
-    """The processes that descend from `pid`, or carry the mark of `run_id`."""
+    """The processes that descend from `pid`, or carry `mark`."""
 
-    def __init__(self, run_id: str, pid: int, ticks: int) -> None:
-        self._run_id = run_id
+    def __init__(self, mark: str, pid: int, ticks: int) -> None:
+        self._mark = mark
         self._pid = pid
         self._ticks = ticks
 
     def members(self) -> list[Process]:
-        return select(procfs.everything(), self._pid, self._ticks, self._run_id)
+        return select(procfs.everything(), self._pid, self._ticks, self._mark)
 
     def terminate(self) -> None:
         _ask_all(self.members())
@@ -88,7 +88,7 @@ class ScannedTree:
         return len(members)
 
 
-def select(everything: dict[int, Process], pid: int, ticks: int, run_id: str) -> list[Process]:
+def select(everything: dict[int, Process], pid: int, ticks: int, mark: str) -> list[Process]:
     """The run's own among `everything`. The launcher itself is never among them."""
     main = everything.get(pid)
     # A pid is not given out again while a session or group has it as its number, so a session
@@ -100,7 +100,7 @@ def select(everything: dict[int, Process], pid: int, ticks: int, run_id: str) ->
         if process.pid in (own, pid) or process.ticks < ticks:
             continue
         by_session = not reused and pid in (process.session, process.group)
-        if by_session or procfs.environment_has(process.pid, MARK, run_id):
+        if by_session or procfs.environment_has(process.pid, MARK, mark):
             chosen[process.pid] = process
     frontier = set(chosen)
     while frontier:

@@ -158,7 +158,7 @@ def test_a_run_has_crons_surroundings_the_documented_variables_and_nothing_else(
     lines = run["output_tail"].splitlines()
     told = dict(line.split("=", 1) for line in lines if re.match(r"[A-Z_]+=", line))
     told.pop("_", None)
-    assert told.pop("DCRON_LAUNCH") == run["id"]
+    assert told.pop("DCRON_LAUNCH").startswith(f"{run['id']}@")
     assert int(told.pop("DCRON_EPOCH")) >= 0
     assert told == {
         "GREETING": "hello  world",

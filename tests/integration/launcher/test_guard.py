@@ -52,6 +52,26 @@ def _state(pid: int) -> str:
         return file.read().rsplit(")", 1)[1].split()[0]
 
 
+def test_a_run_of_the_same_id_under_another_launcher_is_let_alone(tmp_path: Path) -> None:
+    """As of two clusters of one machine, in which no cgroups tell whose a process is."""
+    folders = [tmp_path / "one", tmp_path / "other"]
+    for folder in folders:
+        folder.mkdir()
+    one, other = (Stage(folder, "--no-cgroups") for folder in folders)
+    try:
+        one.start("run", "sleep 60")
+        one.started("run")
+        other.start("run", f"while [ ! -e {tmp_path}/done ]; do sleep 0.05; done")
+        other.started("run")
+        one.runner.kill("run", "asked")
+        assert one.ended("run").state == "killed"
+        (tmp_path / "done").touch()
+        assert other.ended("run").state == "succeeded"
+    finally:
+        one.close()
+        other.close()
+
+
 def test_daemonized_grandchildren_end_with_the_run(stage: Stage) -> None:
     stage.start("run", f"{stubborn(stage, 'pid')} sleep 60", grace_seconds=0.3)
     daemon = stage.written("pid")
@@ -149,7 +169,7 @@ def test_a_stopped_descendant_ends_with_the_run(stage: Stage) -> None:
 
 # What a job with the right to does: cgroups below its own, and itself in the innermost.
 NEST = """
-for own in $(find /sys/fs/cgroup -type d -name $DCRON_LAUNCH); do
+for own in $(find /sys/fs/cgroup -type d -name "${DCRON_LAUNCH%%@*}"); do
     mkdir -p $own/inner/deeper; echo $$ >$own/inner/deeper/cgroup.procs
 done
 """
@@ -202,7 +222,7 @@ def test_what_left_one_hierarchy_is_found_in_another(grouped: Stage) -> None:
     """Out of version 2, where the kernel would kill it, and still in that of a limit."""
     run = f"nesting-{os.getpid()}"
     leave = """
-for own in $(find /sys/fs/cgroup -type d -name $DCRON_LAUNCH); do
+for own in $(find /sys/fs/cgroup -type d -name "${DCRON_LAUNCH%%@*}"); do
     if [ -e $own/cgroup.kill ]; then echo $$ >$own/../../cgroup.procs; fi
 done
 """

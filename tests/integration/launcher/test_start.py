@@ -47,7 +47,7 @@ def test_invalid_utf8_in_the_tail_is_replaced(stage: Stage) -> None:
 def test_nothing_of_the_launcher_leaks_into_a_run(stage: Stage) -> None:
     ended = stage.run("env | sort; ls -l /proc/self/fd; umask; ulimit -Sn; cat")
     assert "LAUNCHERS_OWN" not in ended.output_tail
-    assert "DCRON_LAUNCH=run" in ended.output_tail
+    assert "DCRON_LAUNCH=run@" in ended.output_tail
     descriptors = [line.split()[8:] for line in ended.output_tail.splitlines() if "->" in line]
     assert {words[0] for words in descriptors} == {"0", "1", "2", "3"}, "3 is the listing's own"
     assert ["0", "->", "/dev/null"] in descriptors
