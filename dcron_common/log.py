@@ -9,6 +9,8 @@ from __future__ import annotations
 import logging
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, nullcontext
 
 
 class _OneLine(logging.Formatter):
@@ -18,14 +20,62 @@ class _OneLine(logging.Formatter):
         text = super().format(record)
         if record.exc_info:
             return text  # a traceback is ours, and is read better with its lines
+        if text.isprintable():  # nearly all
+            return text
         return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+
+
+class _Lines(logging.StreamHandler):  # type: ignore[type-arg]
+    """Writes each line at once, or while somebody holds it all of them then."""
+
+    def __init__(self) -> None:
+        super().__init__(sys.stderr)
+        self._held: list[str] | None = None
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if self._held is None:
+            super().emit(record)
+            return
+        try:
+            self._held.append(self.format(record) + self.terminator)
+        except Exception:  # noqa: BLE001 - as every handler of logging does
+            self.handleError(record)
+
+    @contextmanager
+    def holding(self) -> Iterator[None]:
+        with self.lock or nullcontext():
+            outermost = self._held is None
+            if outermost:
+                self._held = []
+        try:
+            yield
+        finally:
+            if outermost:
+                self._release()
+
+    def _release(self) -> None:
+        with self.lock or nullcontext():
+            text, self._held = "".join(self._held or ()), None
+            self.stream.write(text)
+            self.flush()
+
+
+@contextmanager
+def together() -> Iterator[None]:
+    """What is logged meanwhile is written in one piece at the end, even after an error: a write for
+    each of hundreds of lines costs more than what they tell of, and wakes journald as often."""
+    with ExitStack() as stack:
+        for handler in logging.getLogger().handlers:
+            if isinstance(handler, _Lines):
+                stack.enter_context(handler.holding())
+        yield
 
 
 def configure(level: str = "INFO") -> None:
     """Send all log lines of this process to standard error."""
     under_journald = "JOURNAL_STREAM" in os.environ
     stamp = "" if under_journald else "%(asctime)s "
-    handler = logging.StreamHandler(sys.stderr)
+    handler = _Lines()
     handler.setFormatter(_OneLine(f"{stamp}%(levelname)s %(name)s: %(message)s"))
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     logging.getLogger("kazoo").setLevel(logging.WARNING)

@@ -16,6 +16,7 @@ from dcron_common.attempts import next_attempt
 from dcron_common.clock import Clock
 from dcron_common.coordinator.contract import Coordinator
 from dcron_common.errors import ConnectionLost, DcronError, NoNode
+from dcron_common.log import together
 from dcron_common.paths import Slot
 from dcron_common.protocol import Kill, Result, Task
 from dcron_common.run import RunState, key_minute
@@ -84,6 +85,11 @@ class Lifecycle:
 
     def begin(self, taken: Iterable[OpenClaim]) -> None:
         """Launch claims, or record those that were taken only to be recorded."""
+        with together():
+            self._begin(taken)
+        self._starting.step()
+
+    def _begin(self, taken: Iterable[OpenClaim]) -> None:
         for opened in taken:
             claim = opened.claim
             log.info(
@@ -101,7 +107,6 @@ class Lifecycle:
                 continue  # start_retries takes it when its time has come
             else:
                 self._starting.begin(opened)
-        self._starting.step()
 
     def ready(self, found: Ended | Launch) -> None:
         """What another thread found: a launch that waits for the launcher, or an end."""
@@ -198,10 +203,12 @@ class Lifecycle:
                 continue
             found[run_id] = (opened, _result(event))
         run_ids = {id(opened): run_id for run_id, (opened, _) in found.items()}
-        for opened in self._endings.finish(self._ends(list(found.values()))):
-            run_id = run_ids[id(opened)]  # the claim may be the next attempt's by now
-            self._say(opened, self._ended.pop(run_id))
-            self._recording.closed(opened)
+        finished = self._endings.finish(self._ends(list(found.values())))
+        with together():
+            for opened in finished:
+                run_id = run_ids[id(opened)]  # the claim may be the next attempt's by now
+                self._say(opened, self._ended.pop(run_id))
+                self._recording.closed(opened)
 
     @staticmethod
     def _say(opened: OpenClaim, event: Ended) -> None:

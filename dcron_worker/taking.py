@@ -20,7 +20,7 @@ from dcron_worker.lifecycle import Lifecycle
 
 log = logging.getLogger(__name__)
 
-TOGETHER = 250  # minutes claimed before the first of them are started
+TOGETHER = 100  # minutes claimed before the first of them are started
 ROUNDS = (
     20  # times that what a long outage left is decided at once; the rest waits for the next look
 )

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import resource
 import signal
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 
 def now() -> float:
@@ -40,3 +42,12 @@ def raise_file_limit() -> tuple[int, int]:
     before = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (before[1], before[1]))
     return before
+
+
+def take_precedence() -> None:
+    """Have this process's niceness count also where the kernel weighs sessions against each other
+    and not processes (autogroup). A session that is somebody else's is let alone."""
+    if os.getsid(0) != os.getpid():
+        return
+    with contextlib.suppress(OSError):  # there is no such thing, or to be less nice takes root
+        Path("/proc/self/autogroup").write_text(str(os.nice(0)))

@@ -103,6 +103,8 @@ class Launcher:
                 break
         self._news.write()
         self._starters.leave()
+        while self._living.untidy:
+            self._living.tidy()
         self._cgroups.remove()
         self._channel.close()
         self._register.journal.close()
@@ -265,12 +267,15 @@ class Launcher:
         return HOLD_LAST if self._ordered else GATHER
 
     def _prepare(self) -> None:
-        """What the next batch needs, made while there is nothing else to do."""
+        """What the last batch left and the next one needs, while there is nothing else to do."""
         if self._can_prepare():
-            self._spares.refill()
+            self._living.tidy()
+            if self._spares.wanted:
+                self._spares.refill()
 
     def _can_prepare(self) -> bool:
-        return self._spares.wanted and not (self._queue or self._news.unwritten or self._under_way)
+        busy = self._queue or self._news.unwritten or self._under_way
+        return (self._spares.wanted or self._living.untidy) and not busy
 
     def _idle(self) -> bool:
         if self._living or self._queue or self._ordered or self._channel.connected:

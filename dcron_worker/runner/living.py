@@ -10,6 +10,7 @@ import logging
 import os
 import selectors
 import time
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
@@ -28,6 +29,7 @@ log = logging.getLogger(__name__)
 
 _LOOK = 0.25  # seconds between two looks at the sizes of outputs and at the lease
 _SOON = 0.01
+_FEW = 16
 _GATHER = 0.02  # seconds that a result waits for others, to share an fsync
 
 
@@ -57,6 +59,7 @@ class Living:
         self._pidfds: dict[str, int] = {}  # of runs of an earlier launcher
         # of those, dead and with no exit in the log; whether there was nothing left to write it
         self._vanishing: dict[str, bool] = {}
+        self._vacated: deque[Group] = deque()
         self._unheard: set[str] = set()  # that an earlier launcher's starter may yet start
         self.next_look = 0.0
 
@@ -162,6 +165,18 @@ class Living:
         path = self._register.output_path(launch.run_id)
         self._report(never_ran(launch, state, reason, time.time(), path))
 
+    @property
+    def untidy(self) -> bool:
+        """Whether there are cgroups of runs that are over."""
+        return bool(self._vacated)
+
+    def tidy(self, most: int = _FEW) -> None:
+        """Remove some of them."""
+        for _ in range(min(most, len(self._vacated))):
+            group = self._vacated.popleft()
+            if not group.remove():
+                log.warning("a cgroup was entered after its run was over: %s", group.directories)
+
     # Coming back
 
     def recover(self) -> list[Launch]:
@@ -232,7 +247,7 @@ class Living:
 
     def _vacant(self, run: Run) -> bool:
         if run.group:
-            return run.group.remove()
+            return run.group.vacant()
         if not run.inherited:
             children = procfs.own_children()
             if children is not None and children <= self._starters.pids:
@@ -247,5 +262,7 @@ class Living:
 
     def _finish_if_over(self, run: Run) -> None:
         if run.over():
+            if run.group:
+                self._vacated.append(run.group)
             del self._runs[run.launch.run_id]
             self._report(run.result(time.time()))

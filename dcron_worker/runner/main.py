@@ -13,6 +13,7 @@ from pathlib import Path
 
 from dcron_common.errors import LaunchError
 from dcron_common.log import configure
+from dcron_worker.runner import host
 from dcron_worker.runner.launcher import Launcher
 from dcron_worker.runner.limits import Cgroups, discover
 
@@ -42,6 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         log.error("--socket: the path is longer than %d bytes: use a shorter one", _MAX_SOCKET_PATH)
         return 1
     _become_subreaper()
+    host.take_precedence()
     try:
         state = options.state.resolve()
         name = name_of(state)

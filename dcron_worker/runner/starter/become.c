@@ -10,6 +10,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
@@ -33,9 +34,10 @@ static _Noreturn __attribute__((format(printf, 1, 2))) void refuse(const char *f
     refused(false, reason);
 }
 
-/* In the out-of-memory killer's list, where this process may have it: the launcher and the starter
-   are the last that should be killed. */
+/* Among all processes, where this one may have it: launcher and starter come before their runs, and
+   are the last that should be killed for want of memory. */
 static void take_ordinary_place(void) {
+    setpriority(PRIO_PROCESS, 0, 0);
     int file = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
     if (file >= 0 && write(file, "0", 1) < 0)
         errno = 0; /* to be killed later takes root */

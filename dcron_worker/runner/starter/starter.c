@@ -82,7 +82,17 @@ static void take_defaults(const char *soft, const char *hard) {
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
     umask(022);
-    setpriority(PRIO_PROCESS, 0, 0); /* to be less nice takes root */
+}
+
+/* The launcher's niceness, which is ours, also where the kernel weighs sessions against each other and
+   not processes (autogroup). A run, in a session of its own, has neither. */
+static void take_precedence(void) {
+    char text[16];
+    int length = snprintf(text, sizeof text, "%d", getpriority(PRIO_PROCESS, 0));
+    int file = open("/proc/self/autogroup", O_WRONLY | O_CLOEXEC);
+    if (file >= 0 && write(file, text, (size_t)length) < 0)
+        errno = 0; /* to be less nice takes root */
+    close(file);
 }
 
 static void hear(void) {
@@ -179,6 +189,7 @@ int main(int count, char **arguments) {
     record_open(arguments[2]);
     lease_open(arguments[1]);
     take_defaults(arguments[3], arguments[4]);
+    take_precedence();
     while (serving || child_count > 0) {
         hear();
         untold = false;

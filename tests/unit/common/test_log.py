@@ -20,6 +20,33 @@ users.add_user(database, "ann", users.Role.VIEWER, [], [], 0, "test", password="
 """
 
 
+_HOLDS = """
+import logging, os
+from dcron_common import log
+
+log.configure()
+say = logging.getLogger("dcron").info
+say("before")
+try:
+    with log.together():
+        say("one\\nline")
+        with log.together():
+            say("two")
+        os.write(2, b"meanwhile\\n")
+        raise RuntimeError
+except RuntimeError:
+    say("after")
+"""
+
+
+def test_what_is_logged_together_is_written_at_the_end_even_after_an_error() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", _HOLDS], capture_output=True, text=True, check=True
+    )
+    lines = [line.rpartition("dcron: ")[2] for line in done.stderr.splitlines()]
+    assert lines == ["before", "meanwhile", "one\\nline", "two", "after"]
+
+
 def test_not_even_at_debug_are_values_of_statements_logged(tmp_path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", _WRITES], cwd=tmp_path, capture_output=True, text=True, check=True
