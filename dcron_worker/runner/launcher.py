@@ -192,15 +192,17 @@ class Launcher:
     def _order_some(self) -> None:
         if self._can_order():
             self._living.follow_lease()
+            passed = now() >= self._lease.until()  # each child looks once more
             accounts: dict[str | None, Account] = {}
             for _ in range(min(_CHUNK, len(self._queue))):
-                self._order(self._queue.popleft(), accounts)
+                launch = self._queue.popleft()
+                if passed and launch.leased:
+                    self._living.never(launch, "lost", LEASE_PASSED)
+                else:
+                    self._order(launch, accounts)
         self._starters.flush()
 
     def _order(self, launch: Launch, accounts: dict[str | None, Account]) -> None:
-        if launch.leased and now() >= self._lease.until():  # the child looks once more
-            self._living.never(launch, "lost", LEASE_PASSED)
-            return
         group: Group | None = None
         try:
             if launch.user not in accounts:

@@ -31,6 +31,7 @@ class Group:
 
     v2: Path | None
     v1: dict[str, Path] = field(default_factory=dict)
+    _vacant: bool = field(default=False, compare=False)
 
     @property
     def directories(self) -> tuple[Path, ...]:
@@ -58,11 +59,14 @@ class Group:
         return True
 
     def vacant(self) -> bool:
-        """Whether nobody is in it, nor below. To remove it says so as well, but takes the kernel
+        """Whether nobody is in it, nor below: once that is so, after its run's main process is
+        gone, nobody comes. To remove it says so as well, but takes the kernel
         long, so that is left for later where it can be asked (version 2)."""
-        return not (self.v2 and _populated(f"{self.v2}/cgroup.events")) and all(
-            map(_remove, self.v1.values())
-        )
+        if not self._vacant:
+            self._vacant = not (self.v2 and _populated(f"{self.v2}/cgroup.events")) and all(
+                map(_remove, self.v1.values())
+            )
+        return self._vacant
 
     def remove(self) -> bool:
         """Remove it, with what the run has made below. False while somebody is in it."""

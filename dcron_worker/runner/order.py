@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable
-from pathlib import Path
 
 from dcron_common.errors import LaunchError
 from dcron_worker.runner.account import Account
@@ -26,7 +25,7 @@ def mark_of(run_id: str, launcher: str) -> str:
     return f"{run_id}@{launcher}"
 
 
-def encode(launch: Launch, mark: str, user: Account, output: Path, group: Group | None) -> bytes:
+def encode(launch: Launch, mark: str, user: Account, output: str, group: Group | None) -> bytes:
     """The order to start `launch` as `user`, in the cgroups of `group`, with `mark` in its
     environment and its output in a file that is opened anew. LaunchError if no program could be
     given such arguments."""
@@ -38,7 +37,7 @@ def encode(launch: Launch, mark: str, user: Account, output: Path, group: Group 
     variables.append(f"{MARK}={mark}")
     numbers = [flags, user.uid, user.gid]
     numbers += [len(x) for x in (user.groups, cgroups, launch.argv, variables)]
-    strings = [launch.run_id, str(output), user.name, user.home, launch.working_directory or ""]
+    strings = [launch.run_id, output, user.name, user.home, launch.working_directory or ""]
     strings += [*cgroups, *launch.argv, *variables]
     body = struct.pack(f">{len(numbers) + len(user.groups)}I", *numbers, *user.groups)
     body += _with_ends(strings)

@@ -39,17 +39,17 @@ class Spares:
     over the inodes that were freed in the last seconds. Each file serves one run only."""
 
     def __init__(self, folder: Path, count: int = 1024) -> None:
-        self._folder = folder
+        self._folder = str(folder)
         self._count = count
         self._numbers = itertools.count()
-        self._free: list[Path] = []
+        self._free: list[str] = []
         self.wanted = True
 
     def refill(self) -> None:
         """Make a few; `wanted` stays true until there are enough or the disk refuses."""
         try:
             for _ in range(_FEW):
-                path = self._folder / f"{SPARE}{next(self._numbers)}"
+                path = f"{self._folder}/{SPARE}{next(self._numbers)}"
                 os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
                 self._free.append(path)
         except OSError as error:
@@ -58,10 +58,10 @@ class Spares:
             return
         self.wanted = len(self._free) < self._count
 
-    def give(self, path: Path) -> None:
+    def give(self, path: str) -> None:
         """Let one be the output file at `path`, if there is any; else the run makes it."""
         if self._free:
-            self._free.pop().rename(path)
+            os.rename(self._free.pop(), path)
             self.wanted = len(self._free) < self._count // 2
 
 
@@ -78,8 +78,10 @@ def size(path: str) -> int:
         return 0
 
 
-def close(path: Path, limit: int) -> Summary:
+def close(path: str, limit: int) -> Summary:
     """Cut the file to `limit` bytes and read its tail; invalid UTF-8 is replaced."""
+    if size(path) == 0:  # what most runs write
+        return Summary("", 0, truncated=False)
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW)
     except FileNotFoundError:

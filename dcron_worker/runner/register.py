@@ -51,6 +51,7 @@ class Register:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.outputs = directory / output.FOLDER
         self.outputs.mkdir(mode=0o700, exist_ok=True)
+        self._outputs = str(self.outputs)
         self.journal = Journal(directory)
         self.entries: dict[str, Entry] = {}
         self._numbers = itertools.count(1)
@@ -62,9 +63,9 @@ class Register:
         self._compact()
         self._remove_strays()
 
-    def output_path(self, run_id: str) -> Path:
-        """Where the run's output lies."""
-        return self.outputs / run_id
+    def output_path(self, run_id: str) -> str:
+        """Where the run's output lies. No Path: they are made by the thousand."""
+        return f"{self._outputs}/{run_id}"
 
     def add(self, launches: Iterable[Launch]) -> list[Launch]:
         """Write down those that are new, in one fsync, and return them. OSError: none is."""
@@ -101,7 +102,7 @@ class Register:
             return
         for run_id in gone:
             del self.entries[run_id]
-            self.output_path(run_id).unlink(missing_ok=True)
+            (self.outputs / run_id).unlink(missing_ok=True)
         try:
             self.journal.append([{"t": "ack", "run_ids": gone}])
         except OSError as error:  # the next launcher tells them once more

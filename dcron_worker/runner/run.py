@@ -13,7 +13,6 @@ from __future__ import annotations
 import signal
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from dcron_worker.runner import output
 from dcron_worker.runner.limits import Group
@@ -54,7 +53,7 @@ class Run:
         boot_at: float,
         tree: Tree,
         group: Group | None,
-        output_path: Path,
+        output_path: str,
         vacant: Callable[[Run], bool],
     ) -> None:
         self.launch = launch
@@ -64,7 +63,6 @@ class Run:
         self.inherited = False  # whether an earlier launcher started it
         self._deadline = boot_at + launch.timeout_seconds
         self._output_path = output_path
-        self._output_name = str(output_path)
         self._vacant = vacant
         self._exit: Exit | None = None
         self._refused: tuple[str, str] | None = None
@@ -125,7 +123,7 @@ class Run:
             signal=how.signal,
             reason=reason,
             output_tail=summary.tail,
-            output_path=str(self._output_path),
+            output_path=self._output_path,
             output_size=summary.size,
             truncated=summary.truncated,
         )
@@ -137,7 +135,7 @@ class Run:
         if self._ending is None and now >= self._deadline:
             reason = f"timeout of {self.launch.timeout_seconds:g} s"
             self.end("timed_out", reason, now, grace)
-        if output.size(self._output_name) > self.launch.output_bytes:
+        if output.size(self._output_path) > self.launch.output_bytes:
             self.end("failed", self._too_much_output(), now, 0)
 
     def _end_leftovers(self, now: float) -> None:
@@ -177,7 +175,7 @@ class Run:
         return f"output limit of {self.launch.output_bytes} bytes exceeded"
 
 
-def never_ran(launch: Launch, state: str, reason: str, at: float, path: Path) -> Ended:
+def never_ran(launch: Launch, state: str, reason: str, at: float, path: str) -> Ended:
     """The result of a run of which no process exists or existed as far as anybody knows."""
     summary = output.close(path, launch.output_bytes)
     return Ended(
@@ -189,7 +187,7 @@ def never_ran(launch: Launch, state: str, reason: str, at: float, path: Path) ->
         signal=None,
         reason=reason,
         output_tail=summary.tail,
-        output_path=str(path),
+        output_path=path,
         output_size=summary.size,
         truncated=summary.truncated,
     )

@@ -34,16 +34,6 @@ static _Noreturn __attribute__((format(printf, 1, 2))) void refuse(const char *f
     refused(false, reason);
 }
 
-/* Among all processes, where this one may have it: launcher and starter come before their runs, and
-   are the last that should be killed for want of memory. */
-static void take_ordinary_place(void) {
-    setpriority(PRIO_PROCESS, 0, 0);
-    int file = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
-    if (file >= 0 && write(file, "0", 1) < 0)
-        errno = 0; /* to be killed later takes root */
-    close(file);
-}
-
 static void join(const char *cgroup) {
     char path[LONG];
     snprintf(path, sizeof path, "%s/cgroup.procs", cgroup);
@@ -135,7 +125,7 @@ static int execute_by_path(const char *name) {
 void become(const struct order *given, int64_t before) {
     order = given;
     setsid();
-    take_ordinary_place();
+    setpriority(PRIO_PROCESS, 0, 0); /* the starter comes before runs; to be less nice takes root */
     if (!record_started(order->run_id, before))
         refuse("the start could not be written down: %s", strerror(errno));
     /* The starter's and its other children's descriptors keep the lock. What follows may hang, such

@@ -84,15 +84,21 @@ static void take_defaults(const char *soft, const char *hard) {
     umask(022);
 }
 
-/* The launcher's niceness, which is ours, also where the kernel weighs sessions against each other and
-   not processes (autogroup). A run, in a session of its own, has neither. */
-static void take_precedence(void) {
+static void set(const char *path, int value) {
     char text[16];
-    int length = snprintf(text, sizeof text, "%d", getpriority(PRIO_PROCESS, 0));
-    int file = open("/proc/self/autogroup", O_WRONLY | O_CLOEXEC);
+    int length = snprintf(text, sizeof text, "%d", value), file = open(path, O_WRONLY | O_CLOEXEC);
     if (file >= 0 && write(file, text, (size_t)length) < 0)
-        errno = 0; /* to be less nice takes root */
+        errno = 0; /* where this process may not it stays as it was */
     close(file);
+}
+
+/* Before runs on the processor, also where the kernel weighs sessions against each other and not
+   processes (autogroup): each run has a session of its own. Where memory is short a run goes first, and
+   each would have to say so; so this small process has no better place than they, unlike the
+   launcher, which gets its children should it be killed. */
+static void take_place(void) {
+    set("/proc/self/autogroup", getpriority(PRIO_PROCESS, 0));
+    set("/proc/self/oom_score_adj", 0);
 }
 
 static void hear(void) {
@@ -189,7 +195,7 @@ int main(int count, char **arguments) {
     record_open(arguments[2]);
     lease_open(arguments[1]);
     take_defaults(arguments[3], arguments[4]);
-    take_precedence();
+    take_place();
     while (serving || child_count > 0) {
         hear();
         untold = false;

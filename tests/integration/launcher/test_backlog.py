@@ -49,7 +49,7 @@ def gather(stage: Stage, runs: int = RUNS) -> list[Ended]:
     register = Register(stage.state)
     register.add([stage.launch(result.run_id, "true") for result in results])
     for result in results:
-        register.output_path(result.run_id).write_text(TAIL)
+        Path(register.output_path(result.run_id)).write_text(TAIL)
     register.end(results)
     register.journal.close()
     stage.begin()

@@ -47,7 +47,7 @@ class Starter:
 
     def launch(self, run_id: str, *argv: str, leased: bool = False, **variables: str) -> None:
         launch = _launch(run_id, argv, leased, variables)
-        self.order(run_id, order.encode(launch, run_id, _own(), self.output(run_id), None))
+        self.order(run_id, order.encode(launch, run_id, _own(), str(self.output(run_id)), None))
 
     def output(self, run_id: str) -> Path:
         return self.folder / f"{run_id}.out"
@@ -164,7 +164,7 @@ def test_what_is_no_order_ends_it_with_a_message(
     """Or is done: it is never read from where nothing came, which the sanitizer would tell."""
     starter = Starter(tmp_path_factory.mktemp("broken"))
     launch = _launch("run", ("/bin/true", "x"), False, {"A": "b"})
-    message = order.encode(launch, "run", _own(), starter.output("run"), None)
+    message = order.encode(launch, "run", _own(), str(starter.output("run")), None)
     starter.order("run", _cut(message, at, by))
     code = starter.leave()
     said = capfd.readouterr().err
@@ -220,4 +220,4 @@ def test_what_no_program_can_be_given_is_refused(
     tmp_path: Path, text: str, build: Callable[[str], Launch]
 ) -> None:
     with pytest.raises(LaunchError, match="no program can be given one"):
-        order.encode(build(text), "run", _own(), tmp_path / "out", None)
+        order.encode(build(text), "run", _own(), str(tmp_path / "out"), None)
