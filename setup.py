@@ -53,7 +53,7 @@ class build_program(build_ext):  # noqa: N801 - commands are named so
             raise SystemExit(
                 f"dcron's starter is in C, and there is no compiler {compiler!r}: apt-get install "
                 "gcc libc6-dev, or gcc-aarch64-linux-gnu and its like for hosts of another "
-                "architecture; the environment's CC names another one"
+                "architecture; CC names another one (in a deployment: dcron_runtime_compiler)"
             ) from error
 
 

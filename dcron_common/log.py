@@ -10,7 +10,7 @@ import logging
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager
 
 
 class _OneLine(logging.Formatter):
@@ -30,34 +30,39 @@ class _Lines(logging.StreamHandler):  # type: ignore[type-arg]
 
     def __init__(self) -> None:
         super().__init__(sys.stderr)
-        self._held: list[str] | None = None
+        self._held: list[logging.LogRecord] | None = None
 
     def emit(self, record: logging.LogRecord) -> None:
         if self._held is None:
             super().emit(record)
-            return
-        try:
-            self._held.append(self.format(record) + self.terminator)
-        except Exception:  # noqa: BLE001 - as every handler of logging does
-            self.handleError(record)
+        else:
+            self._held.append(record)
 
     @contextmanager
     def holding(self) -> Iterator[None]:
-        with self.lock or nullcontext():
-            outermost = self._held is None
-            if outermost:
-                self._held = []
+        self.acquire()
+        outermost = self._held is None
+        if outermost:
+            self._held = []
+        self.release()
         try:
             yield
         finally:
             if outermost:
-                self._release()
+                self._let_go()
 
-    def _release(self) -> None:
-        with self.lock or nullcontext():
-            text, self._held = "".join(self._held or ()), None
-            self.stream.write(text)
-            self.flush()
+    def _let_go(self) -> None:
+        """What cannot be written is nobody's trouble but the log's, as with a single line."""
+        self.acquire()
+        held, self._held = self._held or [], None
+        try:
+            if held:
+                self.stream.write("".join(self.format(x) + self.terminator for x in held))
+                self.flush()
+        except Exception:  # noqa: BLE001 - as every handler of logging does
+            self.handleError(held[-1])
+        finally:
+            self.release()
 
 
 @contextmanager

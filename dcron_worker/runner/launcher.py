@@ -44,6 +44,7 @@ _SOON = 0.01  # seconds until a child that was forked has said so
 _UNHEARD = 0.25  # seconds between two looks at what an earlier launcher was about to start
 _NAP = 0.005  # seconds that what a starter saw waits for more, to be read together
 _IDLE = 10.0
+_UNTIDY = 1000  # cgroups of runs that are over, for whose removal there is always time
 
 
 class Launcher:
@@ -103,7 +104,7 @@ class Launcher:
                 break
         self._news.write()
         self._starters.leave()
-        while self._living.untidy:
+        while self._living.untidy and not self._stopping:  # else the next launcher does it
             self._living.tidy()
         self._cgroups.remove()
         self._channel.close()
@@ -270,14 +271,16 @@ class Launcher:
 
     def _prepare(self) -> None:
         """What the last batch left and the next one needs, while there is nothing else to do."""
-        if self._can_prepare():
+        if self._living.untidy > _UNTIDY or (self._living.untidy and self._has_time()):
             self._living.tidy()
-            if self._spares.wanted:
-                self._spares.refill()
+        if self._spares.wanted and self._has_time():
+            self._spares.refill()
 
     def _can_prepare(self) -> bool:
-        busy = self._queue or self._news.unwritten or self._under_way
-        return (self._spares.wanted or self._living.untidy) and not busy
+        return bool(self._spares.wanted or self._living.untidy) and self._has_time()
+
+    def _has_time(self) -> bool:
+        return not (self._queue or self._news.unwritten or self._under_way)
 
     def _idle(self) -> bool:
         if self._living or self._queue or self._ordered or self._channel.connected:

@@ -13,6 +13,7 @@ could not be started again by systemd while runs of it are alive.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -60,8 +61,8 @@ class Group:
 
     def vacant(self) -> bool:
         """Whether nobody is in it, nor below: once that is so, after its run's main process is
-        gone, nobody comes. To remove it says so as well, but takes the kernel
-        long, so that is left for later where it can be asked (version 2)."""
+        gone, nobody comes. To remove it says so as well, but takes the kernel long: that is left
+        for later where one can ask. Version 1 cannot be asked, so what is there is removed."""
         if not self._vacant:
             self._vacant = not (self.v2 and _populated(f"{self.v2}/cgroup.events")) and all(
                 map(_remove, self.v1.values())
@@ -300,12 +301,12 @@ def _populated(events: str) -> bool:
     """By a file that is asked for each run: no Path and no file object is made."""
     try:
         descriptor = os.open(events, os.O_RDONLY)
-    except FileNotFoundError:
-        return False
-    try:
-        return b"populated 1" in os.read(descriptor, 4096)
-    finally:
-        os.close(descriptor)
+        try:
+            return b"populated 1" in os.read(descriptor, 4096)
+        finally:
+            os.close(descriptor)
+    except OSError as error:  # another error says nothing: it is asked again
+        return error.errno not in (errno.ENOENT, errno.ENODEV)
 
 
 def _event(path: Path, key: str) -> int:

@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 
 _LOOK = 0.25  # seconds between two looks at the sizes of outputs and at the lease
 _SOON = 0.01
-_FEW = 16
+_FEW = 16  # cgroups that are removed between two looks at everything else
 _GATHER = 0.02  # seconds that a result waits for others, to share an fsync
 
 
@@ -166,16 +166,17 @@ class Living:
         self._report(never_ran(launch, state, reason, time.time(), path))
 
     @property
-    def untidy(self) -> bool:
-        """Whether there are cgroups of runs that are over."""
-        return bool(self._vacated)
+    def untidy(self) -> int:
+        """How many cgroups of runs that are over there are."""
+        return len(self._vacated)
 
-    def tidy(self, most: int = _FEW) -> None:
-        """Remove some of them."""
-        for _ in range(min(most, len(self._vacated))):
+    def tidy(self) -> None:
+        """Remove a few of them."""
+        for _ in range(min(_FEW, len(self._vacated))):
             group = self._vacated.popleft()
             if not group.remove():
-                log.warning("a cgroup was entered after its run was over: %s", group.directories)
+                where = ", ".join(map(str, group.directories))
+                log.warning("cgroups of a run that is over stay: %s", where)
 
     # Coming back
 

@@ -48,6 +48,9 @@ class Launch:
             raise LaunchError(
                 f"run_id: {self.run_id[:220]!r} is refused: use 1 to 200 letters, digits or ._:@+-"
             )
+        texts = (*self.argv, *self.environment, *self.environment.values())
+        if not all(isinstance(text, str) for text in texts):
+            raise LaunchError(f"run {self.run_id}: arguments and variables are texts")
         if not self.argv:
             raise LaunchError(f"argv: run {self.run_id} has no program to start")
 

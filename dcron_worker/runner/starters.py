@@ -180,6 +180,11 @@ class Starters:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
             pid = self._spawn(path, theirs.fileno(), tell, descriptor)
+        except OSError:
+            ours.close()
+            os.close(told)
+            path.unlink()
+            raise
         finally:
             for each in (theirs.detach(), tell, descriptor):
                 os.close(each)

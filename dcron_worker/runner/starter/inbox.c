@@ -23,8 +23,10 @@ static _Noreturn void refuse(const char *what) {
 }
 
 static void *need(void *memory) {
-    if (memory == NULL)
-        refuse("no memory for what was announced");
+    if (memory == NULL) {
+        fprintf(stderr, "the starter ends: no memory for orders\n");
+        exit(1);
+    }
     return memory;
 }
 

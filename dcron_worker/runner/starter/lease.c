@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -30,8 +31,10 @@ static void follow(void) {
 void lease_open(const char *lease) {
     path = lease;
     int file = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
-    if (file < 0 || read(file, boot_id, BOOT_ID) != BOOT_ID)
-        fprintf(stderr, "the boot id cannot be read: every lease has passed\n");
+    if (file < 0 || read(file, boot_id, BOOT_ID) != BOOT_ID) {
+        fprintf(stderr, "the starter ends: the boot id cannot be read: %s\n", strerror(errno));
+        exit(1);
+    }
     close(file);
     follow();
 }
@@ -46,7 +49,7 @@ void lease_refresh(void) {
 
 double lease_until(void) {
     char text[sizeof(uint64_t) + BOOT_ID];
-    if (boot_id[0] == 0 || pread(descriptor, text, sizeof text, 0) != sizeof text ||
+    if (pread(descriptor, text, sizeof text, 0) != sizeof text ||
         memcmp(text + sizeof(uint64_t), boot_id, BOOT_ID) != 0)
         return 0;
     uint64_t bits;

@@ -38,20 +38,21 @@ bool write_all(int descriptor, const char *data, size_t length) {
 }
 
 /* By the pipe a record comes at once and, shorter than PIPE_BUF, in one piece. */
-static bool tell(const char *record, size_t length) {
-    if (write_all(own, record, length) || write(TOLD, record, length) >= 0)
+static bool tell(const char *record, int length) {
+    if (write_all(own, record, (size_t)length) || write(TOLD, record, (size_t)length) >= 0)
         return true;
-    if (errno == EAGAIN)
+    if (errno != EPIPE)
         return false;
-    fprintf(stderr, "nobody could be told of %s: %s\n", record, strerror(errno));
-    return true; /* the launcher has gone */
+    /* The launcher has gone, and the disk is full: the next one sees that the run is over. */
+    fprintf(stderr, "nobody could be told of %.*s\n", length - 2, record + 1);
+    return true;
 }
 
 bool record_exited(const char *run_id, int code) {
     char record[PIPE_BUF];
     int length = snprintf(record, sizeof record,
                           "\n{\"t\":\"exited\",\"run_id\":\"%s\",\"code\":%d}\n", run_id, code);
-    return tell(record, (size_t)length);
+    return tell(record, length);
 }
 
 /* As a string of JSON has to be; `to` has room for six times as much. Other bytes stay as they are,
@@ -73,7 +74,7 @@ bool record_refused(const char *run_id, bool lease, const char *reason) {
     int length = snprintf(record, sizeof record,
                           "\n{\"t\":\"refused\",\"run_id\":\"%s\",\"reason\":\"%s\",\"lease\":%s}\n",
                           run_id, escaped, lease ? "true" : "false");
-    return tell(record, (size_t)length);
+    return tell(record, length);
 }
 
 int64_t boot_ns(void) {

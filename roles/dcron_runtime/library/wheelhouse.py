@@ -26,7 +26,7 @@ options:
   lock: {description: Requirements with hashes., type: path, required: true}
   cache: {description: Where the files are kept., type: path, required: true}
   python:
-    description: The Python of the control machine that has pip and setuptools.
+    description: The Python of the control machine that has pip and setuptools 70.1 or later.
     type: path
     required: true
   target: {description: Python version of the hosts., type: str, required: true}
@@ -74,9 +74,8 @@ def main() -> None:
     project, cache = Path(given["project"]), Path(given["cache"])
     try:
         files = sources(project, given["packages"])
-        release = digest(
-            project, files, Path(given["lock"]), [given["target"], *given["platforms"]]
-        )
+        target = [given[name] for name in ("target", "architecture", "compiler")]
+        release = digest(project, files, Path(given["lock"]), [*target, *given["platforms"]])
         path = cache / f"{release}.tar"
         changed = not path.exists()
         if changed and not module.check_mode:

@@ -203,7 +203,7 @@ def test_a_run_that_made_cgroups_below_its_own_is_over_when_it_ends(
     grouped.start(run, f"{NEST} test -d $own/inner/deeper", **limits)
     ended = grouped.ended(run)
     assert (ended.state, ended.reason) == ("succeeded", None)
-    assert cgroups_of(run) == []
+    wait_until(lambda: cgroups_of(run) == [])
 
 
 def test_what_a_run_left_in_a_cgroup_of_its_own_making_ends_with_it(grouped: Stage) -> None:
@@ -215,7 +215,7 @@ def test_what_a_run_left_in_a_cgroup_of_its_own_making_ends_with_it(grouped: Sta
     grouped.runner.kill(run, "asked")
     assert grouped.ended(run).state == "killed"
     assert not running(pid)
-    assert cgroups_of(run) == []
+    wait_until(lambda: cgroups_of(run) == [])
 
 
 def test_what_left_one_hierarchy_is_found_in_another(grouped: Stage) -> None:
@@ -234,4 +234,4 @@ done
     (grouped.folder / "seen").touch()
     assert grouped.ended(run).state == "succeeded"
     assert not running(pid) or hierarchies < 2, "there is no other that it could be found in"
-    assert cgroups_of(run) == []
+    wait_until(lambda: cgroups_of(run) == [])

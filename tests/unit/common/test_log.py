@@ -47,6 +47,24 @@ def test_what_is_logged_together_is_written_at_the_end_even_after_an_error() -> 
     assert lines == ["before", "meanwhile", "one\\nline", "two", "after"]
 
 
+_FULL = """
+import logging, os
+from dcron_common import log
+
+os.dup2(os.open("/dev/full", os.O_WRONLY), 2)
+log.configure()
+for number in range(2):
+    with log.together():
+        logging.getLogger("dcron").info("nobody reads this")
+print("went on")
+"""
+
+
+def test_a_log_that_cannot_be_written_hinders_nobody() -> None:
+    done = subprocess.run([sys.executable, "-c", _FULL], capture_output=True, text=True)
+    assert done.stdout == "went on\n"
+
+
 def test_not_even_at_debug_are_values_of_statements_logged(tmp_path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", _WRITES], cwd=tmp_path, capture_output=True, text=True, check=True

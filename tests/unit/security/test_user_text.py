@@ -66,13 +66,7 @@ LINE = re.compile(
     r"&& \[ ! \$F -nt \$F\.seen \] && echo (tick|[0-9a-f]{8}) 1<>\$F('? # dcron-[0-9a-f]{12})?"
     r"(; exec sleep \$\(\(46019999999-1\$\(date \+\\%N\)\)\)e-9)?)"
 )
-SETTINGS = settings(
-    max_examples=150,
-    deadline=None,
-    derandomize=True,
-    database=None,
-    suppress_health_check=list(HealthCheck),
-)
+SETTINGS = settings(suppress_health_check=list(HealthCheck))
 
 
 @pytest.fixture(scope="module")

@@ -100,6 +100,16 @@ def test_a_group_goes_with_what_was_made_below_it_in_every_hierarchy(tmp_path: P
     assert group.remove(), "it is gone already"
 
 
+def test_a_group_is_vacant_when_the_kernel_says_that_nobody_populates_it(tmp_path: Path) -> None:
+    for events, vacant in (("populated 1\nfrozen 0\n", False), ("populated 0\nfrozen 0\n", True)):
+        (tmp_path / "cgroup.events").write_text(events)
+        assert Group(tmp_path).vacant() is vacant
+    assert Group(tmp_path / "gone").vacant()
+    (tmp_path / "pids/busy").mkdir(parents=True)
+    (tmp_path / "pids/busy/somebody").touch()
+    assert not Group(tmp_path, {"pids": tmp_path / "pids"}).vacant()
+
+
 def test_what_a_killed_launcher_left_goes_with_what_was_made_below_it(tmp_path: Path) -> None:
     for folder in ("over/inner", "needed/inner"):
         (tmp_path / folder).mkdir(parents=True)

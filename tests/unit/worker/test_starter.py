@@ -8,6 +8,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +19,14 @@ from hypothesis import strategies as st
 from dcron_common.errors import LaunchError
 from dcron_worker.runner import order, starters
 from dcron_worker.runner.account import Account
+from dcron_worker.runner.launcher import LEASE_PASSED
 from dcron_worker.runner.lease import Lease
 from dcron_worker.runner.model import Launch
 from dcron_worker.runner.procfs import start_ticks
 from dcron_worker.runner.starters import Starters
 
 _PATIENCE = 60.0
-_STARTS = 40  # some begin in one tick of the clock, and are written down in the next
+_STARTS = 20
 _ALLOWED = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=40)
 _TEXTS = st.lists(_ALLOWED, max_size=8)
 
@@ -44,6 +46,13 @@ class Starter:
     def order(self, run_id: str, message: bytes) -> None:
         self._side.order(run_id, message)
         self._side.flush()
+
+    def send(self, stream: bytes, piece: int) -> None:
+        """What makes several orders, in pieces of that many bytes."""
+        for begin in range(0, len(stream), piece):
+            self._side.ready().unsent += stream[begin : begin + piece]
+            while self._side.ready().unsent:
+                self._side.flush()
 
     def launch(self, run_id: str, *argv: str, leased: bool = False, **variables: str) -> None:
         launch = _launch(run_id, argv, leased, variables)
@@ -112,7 +121,28 @@ def sanitized(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         yield
 
 
-def test_a_run_says_when_it_began_as_proc_counts_it(starter: Starter) -> None:
+# A starter to which each fork was long ago, so that the clock cannot tell the tick; by a name that
+# is hard to read in /proc.
+_LONG_AGO = "#include <stdint.h>\nint64_t __wrap_boot_ns(void) { return 0; }\n"
+
+
+@pytest.fixture(params=["by the clock", "by /proc"])
+def begun(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Starter]:
+    with pytest.MonkeyPatch.context() as patch:
+        if request.param == "by /proc":
+            source, program = tmp_path / "long_ago.c", tmp_path / "a) b (c"
+            source.write_text(_LONG_AGO)
+            sources = sorted(starters.PROGRAM.with_name("starter").glob("*.c"))
+            command = ["cc", "-Wl,--wrap=boot_ns", "-o", program, source, *sources]
+            subprocess.run(command, check=True)
+            patch.setattr(starters, "PROGRAM", program)
+        starter = Starter(tmp_path)
+    yield starter
+    assert starter.leave() == 0
+
+
+def test_a_run_says_when_it_began_as_proc_counts_it(begun: Starter) -> None:
+    starter = begun
     before = time.clock_gettime(time.CLOCK_BOOTTIME)
     for number in range(_STARTS):
         run_id = f"run-{number}"
@@ -172,10 +202,40 @@ def test_what_is_no_order_ends_it_with_a_message(
     assert said == "" if code == 0 else said.startswith("orders that are no launcher's"), said
 
 
+@pytest.mark.usefixtures("sanitized")
+@pytest.mark.parametrize("piece", [7, 4096, 1 << 20])
+def test_orders_come_in_any_pieces(tmp_path: Path, piece: int) -> None:
+    """More at once than it forks in one go, some longer than what it reads at once."""
+    starter = Starter(tmp_path)
+    lengths = [120_000 if number % 10 == 0 else 10 for number in range(40)]
+    script = 'test ${#1} -eq "$2" && test ${#3} -eq "$2" && test ${#4} -eq "$2"'
+    stream = b""
+    for number, length in enumerate(lengths):
+        argv = ("/bin/sh", "-c", script, "sh", "x" * length, str(length), *["x" * length] * 2)
+        launch = _launch(f"run-{number}", argv, False, {})
+        output = str(starter.output(launch.run_id))
+        stream += order.encode(launch, launch.run_id, _own(), output, None)
+    starter.send(stream, piece)
+    for number in range(len(lengths)):
+        assert starter.said("exited", f"run-{number}")["code"] == 0
+    assert starter.leave() == 0
+
+
+def test_a_run_begins_in_its_home_or_where_there_is_none_at_the_root(starter: Starter) -> None:
+    for home, expected in ((str(starter.folder), str(starter.folder)), ("/nowhere", "/")):
+        launch = replace(_launch(expected[-4:], ("/bin/pwd",), False, {}), working_directory=None)
+        output = starter.output(launch.run_id)
+        user = replace(_own(), home=home)
+        starter.order(launch.run_id, order.encode(launch, "m", user, str(output), None))
+        assert starter.said("exited", launch.run_id)["code"] == 0
+        assert output.read_text() == f"{expected}\n"
+
+
 def test_a_lease_that_has_passed_stops_a_run_that_has_one(starter: Starter) -> None:
     starter.lease.renew(time.clock_gettime(time.CLOCK_BOOTTIME) - 1)
     starter.launch("late", "/bin/true", leased=True)
-    assert starter.said("refused", "late")["lease"] is True
+    said = starter.said("refused", "late")
+    assert (said["lease"], said["reason"]) == (True, LEASE_PASSED)
     starter.lease.renew(time.clock_gettime(time.CLOCK_BOOTTIME) + 60)
     starter.launch("in-time", "/bin/true", leased=True)
     assert starter.said("exited", "in-time")["code"] == 0
