@@ -36,7 +36,7 @@ SOURCES = sorted(map(str, Path("dcron_worker/runner/starter").glob("*.[ch]")))
 FLAGS = ["-std=c11", "-O2", "-D_FORTIFY_SOURCE=2", "-fstack-protector-strong", "-static"]
 
 
-class build_program(build_ext):  # noqa: N801 - commands are named so
+class BuildProgram(build_ext):
     """An extension that is a program, not a module of Python. CC compiles it."""
 
     def get_ext_filename(self, fullname: str) -> str:
@@ -57,7 +57,7 @@ class build_program(build_ext):  # noqa: N801 - commands are named so
             ) from error
 
 
-class wheel_of_programs(bdist_wheel):  # noqa: N801
+class PlatformWheel(bdist_wheel):
     """For any Python of a platform: what is compiled in it asks for none."""
 
     def get_tag(self) -> tuple[str, str, str]:
@@ -73,7 +73,7 @@ setup(
     packages=find_packages(include=["dcron_common*", "dcron_app*", "dcron_worker*", "dcron_cli*"]),
     package_data={"": ["py.typed"], "dcron_app": ["static/*"]},
     ext_modules=[Extension(STARTER, SOURCES)],
-    cmdclass={"build_ext": build_program, "bdist_wheel": wheel_of_programs},
+    cmdclass={"build_ext": BuildProgram, "bdist_wheel": PlatformWheel},
     install_requires=RUNTIME,
     entry_points={
         "console_scripts": [

@@ -11,6 +11,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from typing import TextIO
 
 
 class _OneLine(logging.Formatter):
@@ -25,7 +26,7 @@ class _OneLine(logging.Formatter):
         return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
-class _Lines(logging.StreamHandler):  # type: ignore[type-arg]
+class _Lines(logging.StreamHandler[TextIO]):
     """Writes each line at once, or while somebody holds it all of them then."""
 
     def __init__(self) -> None:

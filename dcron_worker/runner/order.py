@@ -9,7 +9,6 @@ NUL behind it: run id, output, user, home, working directory, cgroups, arguments
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable
 
 from dcron_common.errors import LaunchError
 from dcron_worker.runner.account import Account
@@ -44,17 +43,16 @@ def encode(launch: Launch, mark: str, user: Account, output: str, group: Group |
     return struct.pack(">I", len(body)) + body
 
 
-def _with_ends(strings: Iterable[str]) -> bytes:
+def _with_ends(strings: list[str]) -> bytes:
     """Bytes that were no UTF-8 are themselves again (surrogateescape)."""
-    found = list(strings)
     try:
-        text = ("\0".join(found) + "\0").encode("utf-8", "surrogateescape")
+        text = ("\0".join(strings) + "\0").encode("utf-8", "surrogateescape")
     except UnicodeEncodeError as error:
         raise LaunchError(
             f"cannot be started: a lone surrogate ({error.object[error.start]!r}) in an argument, "
             "a variable or a path: no program can be given one"
         ) from error
-    if text.count(b"\0") != len(found):
+    if text.count(b"\0") != len(strings):
         raise LaunchError(
             "cannot be started: a NUL byte in an argument, a variable or a path: no program can be "
             "given one"
