@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import pwd
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 
 from dcron_common.errors import LaunchError
@@ -16,6 +17,26 @@ from dcron_worker.runner.model import Launch
 
 OUTPUT_BYTES = 10 * 1024 * 1024  # of one run, where the job sets no bound of its own
 PATH = "/usr/bin:/bin"  # as cron's
+FRESH = 1.0  # seconds that what the system said of a user is taken for true
+
+
+class Accounts:
+    """The OS users that runs are for. Each is asked for once a second at most: hundreds of runs of one
+    user begin together, and each answer means reading a file, or asking a directory server."""
+
+    def __init__(self, boot: Callable[[], float]) -> None:
+        """`boot`: seconds since boot."""
+        self._boot = boot
+        self._found: dict[str | None, tuple[float, pwd.struct_passwd]] = {}
+
+    def of(self, name: str | None) -> pwd.struct_passwd:
+        """None: the process's own user. LaunchError if there is no such user."""
+        now = self._boot()
+        at, found = self._found.get(name, (-FRESH, None))
+        if found is None or now - at >= FRESH:
+            found = _look_up(name)
+            self._found[name] = (now, found)
+        return found
 
 
 def build(
@@ -23,15 +44,15 @@ def build(
     executable: Path | None,
     *,
     user: str | None,
+    account: pwd.struct_passwd,
     secrets: Mapping[str, str] | None = None,
 ) -> Launch:
-    """`executable`: the cached file, None for a command. `user`: None runs as the daemon's own.
-    `secrets`: values by name, those of the job's among them.
+    """`executable`: the cached file, None for a command. `user`: None runs as the daemon's own;
+    `account` is the user's in either case. `secrets`: values by name, those of the job's among them.
 
-    LaunchError if the OS user does not exist.
+    LaunchError if the job is gone.
     """
     spec, claim = _spec(opened), opened.claim
-    account = _account(spec.run_as if user is None else user, embedded=user is None)
     return Launch(
         run_id=claim.run_id,
         job_id=spec.job_id,
@@ -58,13 +79,13 @@ def _spec(opened: OpenClaim) -> Spec:
     return opened.spec
 
 
-def _account(name: str, *, embedded: bool) -> pwd.struct_passwd:
-    """Embedded mode runs everything as the process's own user, whatever the job says."""
+def _look_up(name: str | None) -> pwd.struct_passwd:
     try:
-        return pwd.getpwuid(os.getuid()) if embedded else pwd.getpwnam(name)
+        return pwd.getpwuid(os.getuid()) if name is None else pwd.getpwnam(name)
     except KeyError as error:
+        user = name or f"with the number {os.getuid()}"
         raise LaunchError(
-            f"the OS user {name} does not exist on this node: create it, or change run_as"
+            f"the OS user {user} does not exist on this node: create it, or change run_as"
         ) from error
 
 
@@ -89,7 +110,6 @@ def _environment(
 ) -> dict[str, str]:
     """A clean environment like cron's, the job's own, and ours last so that it is true."""
     spec, claim = _spec(opened), opened.claim
-    due = datetime.fromtimestamp(scheduled_at(opened.key), UTC)
     return {
         "PATH": PATH,
         "HOME": account.pw_dir,
@@ -100,7 +120,12 @@ def _environment(
         **{name: secrets[name] for name in spec.secrets},
         "DCRON_JOB_ID": str(spec.job_id),
         "DCRON_RUN_ID": claim.run_id,
-        "DCRON_SCHEDULED_AT": due.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "DCRON_SCHEDULED_AT": _in_utc(scheduled_at(opened.key)),
         "DCRON_ATTEMPT": str(claim.attempt),
         "DCRON_EPOCH": str(claim.epoch),
     }
+
+
+@lru_cache(maxsize=16)  # all that is due at a minute has it in common
+def _in_utc(at: int) -> str:
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

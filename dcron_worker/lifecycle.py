@@ -83,8 +83,31 @@ class Lifecycle:
 
     # -- beginning
 
-    def begin(self, taken: Iterable[OpenClaim]) -> None:
+    def begin(self, taken: Sequence[OpenClaim]) -> None:
         """Launch claims, or record those that were taken only to be recorded."""
+        try:
+            self.launch(taken)
+        finally:
+            self.tell(taken)
+
+    @staticmethod
+    def tell(taken: Iterable[OpenClaim]) -> None:
+        """Log what was claimed."""
+        with together():
+            for opened in taken:
+                claim = opened.claim
+                log.info(
+                    "job=%s run=%s key=%s attempt=%d trigger=%s %s",
+                    opened.slot,
+                    claim.run_id,
+                    opened.key,
+                    claim.attempt,
+                    claim.trigger.value,
+                    claim.result.state.value if claim.result else "claimed",
+                )
+
+    def launch(self, taken: Iterable[OpenClaim]) -> None:
+        """As `begin`; who has more to launch at once calls `tell` for all in the end."""
         with together():
             self._begin(taken)
         self._starting.step()
@@ -92,15 +115,6 @@ class Lifecycle:
     def _begin(self, taken: Iterable[OpenClaim]) -> None:
         for opened in taken:
             claim = opened.claim
-            log.info(
-                "job=%s run=%s key=%s attempt=%d trigger=%s %s",
-                opened.slot,
-                claim.run_id,
-                opened.key,
-                claim.attempt,
-                claim.trigger.value,
-                claim.result.state.value if claim.result else "claimed",
-            )
             if claim.result is not None:
                 self._recording.closed(opened)
             elif claim.not_before is not None:

@@ -71,6 +71,7 @@ class Preparing:
         self._tell = tell
         self._user_of = user_of
         self._clock = clock
+        self._accounts = launching.Accounts(clock.boot)
         self._under_way: set[str] = set()
         self._late: queue.SimpleQueue[Late] = queue.SimpleQueue()
 
@@ -150,7 +151,10 @@ class Preparing:
     ) -> Ended | Launch:
         try:
             user = self._user_of(opened.spec) if opened.spec else None
-            launch = launching.build(opened, executable, user=user, secrets=secrets)
+            account = self._accounts.of(user)
+            launch = launching.build(
+                opened, executable, user=user, account=account, secrets=secrets
+            )
             launch.check()
         except (LaunchError, OSError) as error:
             return self.failed(opened, str(error))

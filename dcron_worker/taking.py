@@ -8,11 +8,11 @@ a hint came.
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 from dcron_common.errors import LaunchError
 from dcron_common.paths import Slot
-from dcron_worker.book import Book
+from dcron_worker.book import Book, OpenClaim
 from dcron_worker.claims import Claims
 from dcron_worker.decide import Decision, decide
 from dcron_worker.isolation import Isolation
@@ -69,14 +69,24 @@ class Taking:
                 again.add(slot)
                 if decision.outcome is not None:
                     behind.add(slot)
-        for i in range(0, len(ready), TOGETHER):
-            some = ready[i : i + TOGETHER]
-            taken = self._claims.take_due(some)
-            self._lifecycle.begin(taken)
-            failed = {slot for slot, _ in some} - {opened.slot for opened in taken}
-            again |= failed
-            behind -= failed
-        return again, behind
+        failed = self._begin(ready)
+        return again | failed, behind - failed
+
+    def _begin(self, ready: Sequence[tuple[Slot, Decision]]) -> set[Slot]:
+        """Claim and launch; returns what could not be claimed. What is not needed for a start, such
+        as the log, comes when all have been launched."""
+        failed: set[Slot] = set()
+        begun: list[OpenClaim] = []
+        try:
+            for i in range(0, len(ready), TOGETHER):
+                some = ready[i : i + TOGETHER]
+                taken = self._claims.take_due(some)
+                begun += taken
+                self._lifecycle.launch(taken)
+                failed |= {slot for slot, _ in some} - {opened.slot for opened in taken}
+        finally:
+            self._lifecycle.tell(begun)
+        return failed
 
     def _decide(self, slot: Slot, now: float) -> Decision | None:
         held = self._book.held.get(slot)

@@ -138,10 +138,8 @@ class Runner:
         self._connect(timeout)
 
     def start(self, launches: Sequence[Launch]) -> None:
-        """Have runs started. Returns when all are on disk; LaunchError: none is, unless the
-        connection was lost, when `known` tells (or the same call again)."""
-        for launch in launches:
-            launch.check()
+        """Have runs started that were checked. Returns when all are on disk; LaunchError: none is,
+        unless the connection was lost, when `known` tells (or the same call again)."""
         if launches:
             self._ask("start", launches=[to_json(launch) for launch in launches])
 

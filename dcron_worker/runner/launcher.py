@@ -38,8 +38,9 @@ from dcron_worker.runner.starters import Starters
 log = logging.getLogger(__name__)
 
 LEASE_PASSED = "lease passed before start"
-_CHUNK = 32  # launches between two looks at everything else
-_UNDER_WAY = 128  # orders that a starter has to do: as many as it does in a few looks
+_CHUNK = 32  # launches between two looks at everything else; who asks for as many asks for more
+_MORE = 0.1  # seconds in which more of them come
+_UNDER_WAY = 512  # orders that a starter has to do: as many as it does in a few looks
 _SOON = 0.01  # seconds until a child that was forked has said so
 _UNHEARD = 0.25  # seconds between two looks at what an earlier launcher was about to start
 _NAP = 0.005  # seconds that what a starter saw waits for more, to be read together
@@ -78,6 +79,8 @@ class Launcher:
         self._queue: deque[Launch] = deque()
         self._ordered: dict[str, tuple[Launch, Group | None]] = {}  # not yet heard of
         self._to_end: dict[str, str] = {}  # of those: reasons of requests to end them
+        self._exits: list[tuple[str, int]] = []  # run ids and codes, seen and not looked at
+        self._more_until = 0.0
         self._news = News(self._register)
         self._idle_since = now()
         self._stopping = False
@@ -96,6 +99,8 @@ class Launcher:
             dead = self._living.reap()  # first: then all that they said is there to be read
             self._take(self._starters.read())
             self._living.died(dead)
+            if not self._starting or now() >= self._living.next_look:
+                self._take_exits()
             self._living.look()
             self._outbox.add(self._news.step(now(), self._hold))
             self._outbox.send(self._register.entries)
@@ -116,6 +121,8 @@ class Launcher:
         if self._can_order() or self._can_prepare() or self._outbox.ready:
             return 0.0
         waits = [self._living.next_look - now()] if self._living else []
+        if now() < self._more_until:
+            waits.append(self._more_until - now())
         if self._ordered:
             waits.append(_SOON if self._under_way else _UNHEARD)
         news = self._news.next_step(self._hold)
@@ -156,6 +163,8 @@ class Launcher:
                 for launch in launches:
                     launch.check()
                 self._queue.extend(self._register.add(launches))
+                if len(launches) >= _CHUNK:
+                    self._more_until = now() + _MORE
             case "kill":
                 self._kill(message["run_id"], message["reason"])
             case "known":
@@ -170,6 +179,7 @@ class Launcher:
         return None
 
     def _kill(self, run_id: str, reason: str) -> None:
+        self._take_exits()  # what has ended by itself was not killed
         if self._living.end(run_id, reason):
             return
         if run_id in self._ordered:
@@ -243,7 +253,14 @@ class Launcher:
             elif record["t"] == "refused":
                 self._refused(record)
             elif record["t"] == "exited":
-                self._living.exited(run_id, record["code"])
+                self._exits.append((run_id, record["code"]))
+
+    def _take_exits(self) -> None:
+        """What follows from a run's end: nobody waits for it as long as others wait for a start, but
+        for the look at what may have to be ended."""
+        exits, self._exits = self._exits, []
+        for run_id, code in exits:
+            self._living.exited(run_id, code)
 
     def _refused(self, record: dict[str, Any]) -> None:
         if self._living.refused(record) or record["run_id"] not in self._ordered:
@@ -264,8 +281,13 @@ class Launcher:
         return ended and not self._news.withholds(run_id)
 
     @property
+    def _starting(self) -> bool:
+        """Whether runs wait for their start, here or, most likely, on their way here."""
+        return bool(self._queue) or now() < self._more_until
+
+    @property
     def _hold(self) -> float:
-        if self._queue:
+        if self._starting:
             return HOLD
         return HOLD_LAST if self._ordered else GATHER
 
@@ -280,7 +302,7 @@ class Launcher:
         return bool(self._spares.wanted or self._living.untidy) and self._has_time()
 
     def _has_time(self) -> bool:
-        return not (self._queue or self._news.unwritten or self._under_way)
+        return not (self._starting or self._news.unwritten or self._under_way)
 
     def _idle(self) -> bool:
         if self._living or self._queue or self._ordered or self._channel.connected:
@@ -298,6 +320,7 @@ class Launcher:
         if self._register.same_boot:
             self._take(record for record in seen if record["t"] != "started")
         self._take(self._starters.read())
+        self._take_exits()
         self._news.write()
         if not self._register.same_boot:
             self._register.disowned()

@@ -243,8 +243,8 @@ class Living:
         self._vanishing.pop(run.launch.run_id, None)
         self._by_pid.pop(run.started.pid, None)
         run.exited(how, now())
-        self._finish_if_over(run)
-        self.next_look = min(self.next_look, now() + _GATHER)
+        if not self._finish_if_over(run):
+            self.next_look = min(self.next_look, now() + _GATHER)
 
     def _vacant(self, run: Run) -> bool:
         if run.group:
@@ -261,9 +261,11 @@ class Living:
             self._selector.unregister(descriptor)
             os.close(descriptor)
 
-    def _finish_if_over(self, run: Run) -> None:
-        if run.over():
-            if run.group:
-                self._vacated.append(run.group)
-            del self._runs[run.launch.run_id]
-            self._report(run.result(time.time()))
+    def _finish_if_over(self, run: Run) -> bool:
+        if not run.over():
+            return False
+        if run.group:
+            self._vacated.append(run.group)
+        del self._runs[run.launch.run_id]
+        self._report(run.result(time.time()))
+        return True

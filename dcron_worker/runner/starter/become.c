@@ -122,7 +122,7 @@ static int execute_by_path(const char *name) {
     return error;
 }
 
-void become(const struct order *given, int64_t before) {
+void become(const struct order *given, int64_t before, int joined) {
     order = given;
     setsid();
     setpriority(PRIO_PROCESS, 0, 0); /* the starter comes before runs; to be less nice takes root */
@@ -131,7 +131,7 @@ void become(const struct order *given, int64_t before) {
     /* The starter's and its other children's descriptors keep the lock. What follows may hang, such
        as on a file server that does not answer. */
     close(LOG);
-    for (char **cgroup = order->cgroups; *cgroup != NULL; cgroup++)
+    for (char **cgroup = order->cgroups + joined; *cgroup != NULL; cgroup++)
         join(*cgroup);
     take_output();
     if (order->change)

@@ -53,8 +53,9 @@ void record_hint(void);
 /* Nanoseconds of CLOCK_BOOTTIME. */
 int64_t boot_ns(void);
 
-/* become.c: in a child, the whole way to its program, or to the end. */
-_Noreturn void become(const struct order *order, int64_t before);
+/* become.c: in a child, the whole way to its program, or to the end. `joined`: how many of its
+   cgroups it is in already. */
+_Noreturn void become(const struct order *order, int64_t before, int joined);
 
 /* Write all of it; false and errno if there is no room. */
 bool write_all(int descriptor, const char *data, size_t length);
