@@ -21,8 +21,8 @@ FRESH = 1.0  # seconds that what the system said of a user is taken for true
 
 
 class Accounts:
-    """The OS users that runs are for. Each is asked for once a second at most: hundreds of runs of one
-    user begin together, and each answer means reading a file, or asking a directory server."""
+    """The OS users that runs are for. Each is asked for once a second at most: hundreds of runs of
+    one user begin together, and each answer means reading a file, or asking a directory server."""
 
     def __init__(self, boot: Callable[[], float]) -> None:
         """`boot`: seconds since boot."""
@@ -48,7 +48,7 @@ def build(
     secrets: Mapping[str, str] | None = None,
 ) -> Launch:
     """`executable`: the cached file, None for a command. `user`: None runs as the daemon's own;
-    `account` is the user's in either case. `secrets`: values by name, those of the job's among them.
+    `account` is the user's in either case. `secrets`: values by name, the job's among them.
 
     LaunchError if the job is gone.
     """

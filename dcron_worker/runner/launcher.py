@@ -40,7 +40,7 @@ log = logging.getLogger(__name__)
 LEASE_PASSED = "lease passed before start"
 _CHUNK = 32  # launches between two looks at everything else; who asks for as many asks for more
 _MORE = 0.1  # seconds in which more of them come
-_UNDER_WAY = 512  # orders that a starter has to do: as many as it does in a few looks
+_UNDER_WAY = 128  # orders that a starter has to do: as many as it does in a few looks
 _SOON = 0.01  # seconds until a child that was forked has said so
 _UNHEARD = 0.25  # seconds between two looks at what an earlier launcher was about to start
 _NAP = 0.005  # seconds that what a starter saw waits for more, to be read together
@@ -100,7 +100,7 @@ class Launcher:
             self._take(self._starters.read())
             self._living.died(dead)
             if not self._starting or now() >= self._living.next_look:
-                self._take_exits()
+                self._take_exits()  # before the look, which would end what is over
             self._living.look()
             self._outbox.add(self._news.step(now(), self._hold))
             self._outbox.send(self._register.entries)
@@ -179,6 +179,7 @@ class Launcher:
         return None
 
     def _kill(self, run_id: str, reason: str) -> None:
+        self._take(self._starters.read())
         self._take_exits()  # what has ended by itself was not killed
         if self._living.end(run_id, reason):
             return
@@ -256,8 +257,7 @@ class Launcher:
                 self._exits.append((run_id, record["code"]))
 
     def _take_exits(self) -> None:
-        """What follows from a run's end: nobody waits for it as long as others wait for a start, but
-        for the look at what may have to be ended."""
+        """What follows from a run's end. It takes time from runs that wait for their start."""
         exits, self._exits = self._exits, []
         for run_id, code in exits:
             self._living.exited(run_id, code)

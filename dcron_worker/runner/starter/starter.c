@@ -132,7 +132,7 @@ static pid_t fork_into(const char *cgroup) {
     if (folder < 0)
         return -1;
     struct clone_args how = {
-        .flags = CLONE_INTO_CGROUP, .exit_signal = SIGCHLD, .cgroup = (uint64_t)folder};
+        .flags = CLONE_INTO_CGROUP, .exit_signal = SIGCHLD, .cgroup = (unsigned)folder};
     pid_t pid = (pid_t)syscall(SYS_clone3, &how, sizeof how);
     if (pid != 0)
         close(folder);

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import signal
+import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -37,6 +40,30 @@ def test_a_run_is_killed_on_request_with_its_reason(stage: Stage) -> None:
     stage.runner.kill("run", "replaced by a newer run")
     ended = stage.ended("run")
     assert (ended.state, ended.reason) == ("killed", "replaced by a newer run")
+
+
+def test_a_run_that_was_over_when_its_end_was_asked_for_was_not_killed(stage: Stage) -> None:
+    """However late its launcher hears of the one and the other."""
+    os.mkfifo(stage.folder / "gate")
+    stage.start("run", f"echo $$ >{stage.folder}/pid; read line <{stage.folder}/gate")
+    pid = stage.written("pid")
+    launcher = stage.processes[-1]
+    launcher.send_signal(signal.SIGSTOP)
+    (stage.folder / "gate").write_text("go\n")
+    wait_until(lambda: not Path(f"/proc/{pid}").exists())
+    asking = threading.Thread(target=stage.runner.kill, args=("run", "asked"))
+    asking.start()
+    wait_until(lambda: _is_in(asking, "ask"))  # which has sent it, but for an instant
+    launcher.send_signal(signal.SIGCONT)
+    asking.join()
+    assert stage.ended("run").state == "succeeded"
+
+
+def _is_in(thread: threading.Thread, function: str) -> bool:
+    frame = sys._current_frames().get(thread.ident or 0)
+    while frame is not None and frame.f_code.co_name != function:
+        frame = frame.f_back
+    return frame is not None
 
 
 def test_a_stopped_run_can_be_ended(stage: Stage) -> None:

@@ -13,8 +13,10 @@ from dcron_common.job import JobType, Limits, OnIsolation, Spec
 from dcron_common.paths import Slot
 from dcron_common.protocol import Claim
 from dcron_common.run import Trigger
+from dcron_worker import launching
 from dcron_worker.book import OpenClaim
-from dcron_worker.launching import OUTPUT_BYTES, build
+from dcron_worker.launching import FRESH, OUTPUT_BYTES, Accounts
+from dcron_worker.runner.model import Launch
 
 MINUTE = 1_800_000_000
 ROOT = pwd.getpwuid(0)
@@ -35,6 +37,13 @@ def opened(key: str = str(MINUTE), **changes: object) -> OpenClaim:
     spec = Spec(**{**values, **changes})  # type: ignore[arg-type]  # a test's shorthand
     claim = Claim("R1", "N1", "a", 5, 3, 2, Trigger.RETRY, float(MINUTE))
     return OpenClaim(Slot(7), key, "/claim", spec, claim, 0, owned=True)
+
+
+def build(
+    opened: OpenClaim, executable: Path | None, user: str | None, **more: dict[str, str]
+) -> Launch:
+    account = Accounts(lambda: 0.0).of(user)
+    return launching.build(opened, executable, user=user, account=account, **more)
 
 
 def test_the_environment_is_crons_and_ours_and_nothing_else(
@@ -121,7 +130,29 @@ def test_only_runs_that_must_not_run_twice_are_leased() -> None:
 
 def test_a_vanished_user_is_the_reason_with_the_remedy() -> None:
     with pytest.raises(LaunchError, match="user vanished does not exist .* change run_as"):
-        build(opened(run_as="vanished"), None, user="vanished")
+        Accounts(lambda: 0.0).of("vanished")
+
+
+def test_a_user_is_asked_for_once_a_second_and_one_that_is_not_there_each_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now, asked, there = 100.0, [], {"root": ROOT}
+
+    def getpwnam(name: str) -> pwd.struct_passwd:
+        asked.append(name)
+        return there[name]
+
+    monkeypatch.setattr(pwd, "getpwnam", getpwnam)
+    accounts = Accounts(lambda: now)
+    assert [accounts.of("root") for _ in range(3)] == [ROOT] * 3
+    assert asked == ["root"]
+    now += FRESH
+    assert accounts.of("root") == ROOT
+    assert asked == ["root", "root"]
+    with pytest.raises(LaunchError, match="user new does not exist"):
+        accounts.of("new")
+    there["new"] = ROOT
+    assert accounts.of("new") == ROOT
 
 
 def test_the_embedded_mode_runs_everything_as_its_own_user() -> None:

@@ -21,11 +21,14 @@ from dcron_worker.runner import order, starters
 from dcron_worker.runner.account import Account
 from dcron_worker.runner.launcher import LEASE_PASSED
 from dcron_worker.runner.lease import Lease
+from dcron_worker.runner.limits import Group
+from dcron_worker.runner.main import find_cgroups, name_of
 from dcron_worker.runner.model import Launch
 from dcron_worker.runner.procfs import start_ticks
 from dcron_worker.runner.starters import Starters
 
 _PATIENCE = 60.0
+_SOURCES = sorted(starters.PROGRAM.with_name("starter").glob("*.c"))
 _STARTS = 20
 _ALLOWED = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=40)
 _TEXTS = st.lists(_ALLOWED, max_size=8)
@@ -112,13 +115,25 @@ def starter(tmp_path: Path) -> Iterator[Starter]:
 def sanitized(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """The program is one that looks at each of its accesses to memory."""
     program = tmp_path_factory.mktemp("sanitized") / "dcron-starter"
-    sources = sorted(starters.PROGRAM.with_name("starter").glob("*.c"))
     warnings = ["-Wall", "-Wextra", "-Wconversion", "-Werror"]
     checks = ["-fsanitize=address,undefined", "-fno-sanitize-recover", "-g"]
-    subprocess.run(["cc", "-std=c11", *warnings, *checks, "-o", program, *sources], check=True)
+    subprocess.run(["cc", "-std=c11", *warnings, *checks, "-o", program, *_SOURCES], check=True)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(starters, "PROGRAM", program)
         yield
+
+
+@pytest.fixture
+def cgroup(tmp_path: Path) -> Iterator[Path]:
+    """Of version 2; the run has left it when its zombie is reaped, which its starter does."""
+    found = find_cgroups(name_of(tmp_path))
+    if found.v2 is None:
+        pytest.skip("there are no cgroups of version 2 that this process may use")
+    folder = found.v2 / f"{found.v2.name}-run"
+    folder.mkdir()
+    yield folder
+    folder.rmdir()
+    found.remove()
 
 
 # A starter to which each fork was long ago, so that the clock cannot tell the tick; by a name that
@@ -132,8 +147,7 @@ def begun(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Starter]:
         if request.param == "by /proc":
             source, program = tmp_path / "long_ago.c", tmp_path / "a) b (c"
             source.write_text(_LONG_AGO)
-            sources = sorted(starters.PROGRAM.with_name("starter").glob("*.c"))
-            command = ["cc", "-Wl,--wrap=boot_ns", "-o", program, source, *sources]
+            command = ["cc", "-Wl,--wrap=boot_ns", "-o", program, source, *_SOURCES]
             subprocess.run(command, check=True)
             patch.setattr(starters, "PROGRAM", program)
         starter = Starter(tmp_path)
@@ -229,6 +243,48 @@ def test_a_run_begins_in_its_home_or_where_there_is_none_at_the_root(starter: St
         starter.order(launch.run_id, order.encode(launch, "m", user, str(output), None))
         assert starter.said("exited", launch.run_id)["code"] == 0
         assert output.read_text() == f"{expected}\n"
+
+
+# A starter that finds the door of a cgroup closed, so that what shall be in one has to be born
+# there; and one whose kernel cannot do that.
+_NO_ENTRY = """
+#include <errno.h>
+#include <stdarg.h>
+#include <string.h>
+int __real_open(const char *path, int flags, ...);
+int __wrap_open(const char *path, int flags, ...) {
+    va_list more;
+    va_start(more, flags);
+    int mode = va_arg(more, int);
+    va_end(more);
+    errno = EACCES;
+    return strstr(path, "cgroup.procs") ? -1 : __real_open(path, flags, mode);
+}
+"""
+_NO_BIRTH = (
+    "#include <errno.h>\nlong __wrap_syscall(long n) { (void)n; errno = ENOSYS; return -1; }\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("wrapped", "source"), [("open", _NO_ENTRY), ("syscall", _NO_BIRTH)], ids=["born", "enters"]
+)
+def test_a_run_is_born_in_its_cgroup_or_else_enters_it(
+    tmp_path: Path, cgroup: Path, wrapped: str, source: str
+) -> None:
+    (tmp_path / "wrapped.c").write_text(source)
+    program = tmp_path / "dcron-starter"
+    command = ["cc", f"-Wl,--wrap={wrapped}", "-o", program, tmp_path / "wrapped.c", *_SOURCES]
+    subprocess.run(command, check=True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(starters, "PROGRAM", program)
+        starter = Starter(tmp_path)
+    output = starter.output("run")
+    launch = _launch("run", ("/bin/cat", "/proc/self/cgroup"), False, {})
+    starter.order("run", order.encode(launch, "m", _own(), str(output), Group(cgroup)))
+    assert starter.said("exited", "run")["code"] == 0
+    assert f"/{cgroup.name}\n" in output.read_text()
+    assert starter.leave() == 0
 
 
 def test_a_lease_that_has_passed_stops_a_run_that_has_one(starter: Starter) -> None:
