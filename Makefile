@@ -12,7 +12,9 @@ LOCK := requirements-dev.lock
 STAGE := bin/stage
 # A file's tests stay together: they share servers. One process more than cores, since some wait.
 SPREAD := --numprocesses $(shell echo $$(( $$(nproc) < 4 ? $$(nproc) + 1 : 5 ))) --dist loadfile
-UNIT = $(STAGE) unit $(BIN)/python -m pytest -q $(SPREAD) tests/unit
+PYTEST = $(BIN)/python -m pytest -q $(SPREAD)
+# In the order given, so that the longest files are not the last: they are in the first folder.
+NO_SERVERS = $(PYTEST) --no-loadscope-reorder tests/in_process tests/unit
 # Targets have an order: root is asked for before the venv is made, stages share two cores.
 .NOTPARALLEL:
 
@@ -29,7 +31,7 @@ demo: venv ## embedded mode: post a command, a script and a binary with curl, wa
 	@$(STAGE) demo bin/demo
 
 check: static ## the fast part: ruff, mypy, unit tests
-	@$(UNIT)
+	@$(STAGE) unit $(PYTEST) tests/unit
 
 static: venv
 	@$(STAGE) ruff $(BIN)/ruff check .
@@ -39,14 +41,14 @@ static: venv
 # What needs no server and no host comes last, beside faults on hosts that keep the cores half idle.
 test: static ## all tests; as root, those on lab hosts too: the lab, the whole stack
 	@$(STAGE) packages bin/test-packages
-	@$(STAGE) servers $(BIN)/python -m pytest -q $(SPREAD) tests/contract tests/integration
+	@$(STAGE) servers $(PYTEST) tests/contract tests/integration
 	@$(STAGE) lab $(BIN)/python -m pytest -q tests/system/test_lab.py
-	@$(STAGE) molecule bin/molecule-test '$(STAGE) roles bin/lint-roles; code=$$?; $(UNIT) && exit $$code'
+	@$(STAGE) molecule bin/molecule-test '$(STAGE) roles bin/lint-roles; code=$$?; $(STAGE) inside $(NO_SERVERS) && exit $$code'
 
 explore: venv ## the protocol's machines by other random interleavings than in the tests, ten times as many
 	@$(STAGE) explore $(BIN)/python -m pytest -q --hypothesis-profile=random \
-		tests/integration/test_protocol_machine.py tests/integration/test_changes_machine.py \
-		tests/integration/test_partitions_machine.py
+		tests/in_process/test_protocol_machine.py tests/in_process/test_changes_machine.py \
+		tests/in_process/test_partitions_machine.py
 
 cluster-test: venv ## ask the deployed lab what the cluster promises (after make lab; cuts power, spoils databases)
 	@bin/cluster-test tests/system/test_cluster.py tests/system/test_people.py \

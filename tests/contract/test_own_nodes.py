@@ -21,7 +21,7 @@ from dcron_common.job import Concurrency
 from dcron_common.paths import Slot
 from dcron_common.protocol import Fence
 from tests.contract.services import PATIENCE
-from tests.integration.world import Node, World
+from tests.in_process.world import Node, World
 from tests.servers import zookeeper
 from tests.servers.zookeeper import ZooKeeperServer
 
