@@ -1,9 +1,10 @@
 """How hypothesis draws: a gate is passed or failed by the change, not by chance, nor by how busy
 the machine is.
 
-`fixed` draws the same examples each time, and `unshrunk` does, for where it only counts that there is
-a failure: the smallest one is not looked for. `random` (`make explore`) draws others, and ten times as
-many where a test leaves the number to the profile; what it finds becomes a test of its own.
+`fixed` draws the same examples each time. `unshrunk` does too, for where it only counts that there
+is a failure: the smallest one is not looked for. `random` (`make explore`) draws others, and ten
+times as many where a test leaves the number to the profile; what it finds becomes a test of its
+own.
 """
 
 from __future__ import annotations
