@@ -6,7 +6,7 @@ One line for each distinct schedule, not for each job; a line never holds a byte
     */5 * * * * root F=/run/dcron/fire; [ -p $F ] && [ ! $F -nt $F.seen ] && echo 1f3a90c2 1<>$F
 
 crond starts `/bin/sh -c`, and all that sh does are builtins: no further process, but in the tick
-line, whose shell ends on a full second (`_ON_THE_SECOND`). `[ -p` keeps the shell from making a
+line, whose shell ends on the next minute (`_ON_THE_MINUTE`). `[ -p` keeps the shell from making a
 plain file where the FIFO is missing. `1<>` opens the FIFO to read and write: a plain `>` would wait
 for ever for a reader, and so pile up shells, while nobody has it open. While a hint waits unread
 (the FIFO is newer than the file beside it, see `fire`) none is added, so that no line ever waits
@@ -42,11 +42,11 @@ _SAFE_USER = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
 # Names of the one zone that most hosts are set to.
 _UTC = frozenset({"UTC", "Etc/UTC", "Etc/UCT", "UCT", "Etc/Zulu", "Zulu", "Etc/Universal",
                   "Universal", "GMT", "Etc/GMT"})  # fmt: skip
-# crond wakes a second after the minute and as much later as the end of its last child was after a
-# full second (docs/adr/0070-crond-wakes-on-the-second.md). So the tick's shell ends 20 ms after
-# one: time(2), by which crond goes, is late by up to a tick of the kernel. It is one 45 s later,
-# when most others have ended. `date` says nanoseconds; the 1 before them is for zeros that lead.
-_ON_THE_SECOND = r"; exec sleep $((46019999999-1$(date +\%N)))e-9"
+# crond means to wake one to two seconds after the minute, but the end of any child wakes it, and it
+# goes on if there is a new minute (docs/adr/0070-crond-wakes-on-the-minute.md). So the tick's
+# shell ends 20 ms after the next one: time(2), which crond asks, is late by up to a kernel's tick.
+# `date` says seconds and nanoseconds; the 1 before them is for zeros that lead.
+_ON_THE_MINUTE = r"; exec sleep $((160019999999-1$(date +\%S\%N)))e-9"
 _JOB = re.compile(r"dcron job ([0-9]+)")
 _SUM = re.compile(r"^# dcron sum ([0-9a-f]{64})\n", re.MULTILINE)
 
@@ -89,7 +89,7 @@ def render(table: Table, *, fifo: str, user: str = "root") -> dict[str, str]:
         raise ConfigError(f"{user!r} cannot stand in a crontab; name an OS user")
     files: list[list[str]] = [[]]
     for line in table.lines:
-        command = _command(line.key, fifo) + (_ON_THE_SECOND if line.key == TICK_KEY else "")
+        command = _command(line.key, fifo) + (_ON_THE_MINUTE if line.key == TICK_KEY else "")
         text = [*_comments(line), f"{_checked(line.fields)} {user} {command}"]
         # A job of a tick with very many ids may span files; so may nothing else.
         for piece in text:

@@ -21,8 +21,9 @@ FRESH = 1.0  # seconds that what the system said of a user is taken for true
 
 
 class Accounts:
-    """The OS users that runs are for. Each is asked for once a second at most: hundreds of runs of
-    one user begin together, and each answer means reading a file, or asking a directory server."""
+    """The OS users that runs are for. Each is asked for once a second: hundreds of runs of one user
+    begin together, and each answer means reading a file, or asking a directory server. Threads may
+    share it; two that ask at the same moment may both look."""
 
     def __init__(self, boot: Callable[[], float]) -> None:
         """`boot`: seconds since boot."""
@@ -31,11 +32,10 @@ class Accounts:
 
     def of(self, name: str | None) -> pwd.struct_passwd:
         """None: the process's own user. LaunchError if there is no such user."""
-        now = self._boot()
         at, found = self._found.get(name, (-FRESH, None))
-        if found is None or now - at >= FRESH:
+        if found is None or self._boot() - at >= FRESH:
             found = _look_up(name)
-            self._found[name] = (now, found)
+            self._found[name] = (self._boot(), found)  # after an answer that may have taken long
         return found
 
 

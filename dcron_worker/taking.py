@@ -21,6 +21,7 @@ from dcron_worker.lifecycle import Lifecycle
 log = logging.getLogger(__name__)
 
 TOGETHER = 100  # minutes claimed before the first of them are started
+TOLD = 1000  # claims that are told of together in the log
 ROUNDS = (
     20  # times that what a long outage left is decided at once; the rest waits for the next look
 )
@@ -73,8 +74,8 @@ class Taking:
         return again | failed, behind - failed
 
     def _begin(self, ready: Sequence[tuple[Slot, Decision]]) -> set[Slot]:
-        """Claim and launch; returns what could not be claimed. What is not needed for a start, such
-        as the log, comes when all have been launched."""
+        """Claim and launch; returns what could not be claimed. The log, which no start needs, comes
+        afterwards."""
         failed: set[Slot] = set()
         begun: list[OpenClaim] = []
         try:
@@ -84,6 +85,9 @@ class Taking:
                 begun += taken
                 self._lifecycle.launch(taken)
                 failed |= {slot for slot, _ in some} - {opened.slot for opened in taken}
+                if len(begun) >= TOLD:
+                    self._lifecycle.tell(begun)
+                    begun = []
         finally:
             self._lifecycle.tell(begun)
         return failed

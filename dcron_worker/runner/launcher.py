@@ -38,14 +38,16 @@ from dcron_worker.runner.starters import Starters
 log = logging.getLogger(__name__)
 
 LEASE_PASSED = "lease passed before start"
-_CHUNK = 32  # launches between two looks at everything else; who asks for as many asks for more
-_MORE = 0.1  # seconds in which more of them come
+ENDED_BEFORE = "it was ended before its start could be written down"
+_CHUNK = 32  # launches between two looks at everything else
+_MANY = 32  # launches of one request, after which more are to be expected
+_MORE = 0.1  # seconds in which they come
 _UNDER_WAY = 128  # orders that a starter has to do: as many as it does in a few looks
 _SOON = 0.01  # seconds until a child that was forked has said so
 _UNHEARD = 0.25  # seconds between two looks at what an earlier launcher was about to start
 _NAP = 0.005  # seconds that what a starter saw waits for more, to be read together
 _IDLE = 10.0
-_UNTIDY = 1000  # cgroups of runs that are over, for whose removal there is always time
+_UNTIDY = 5000  # cgroups of runs that are over, for whose removal there is always time
 
 
 class Launcher:
@@ -78,8 +80,7 @@ class Launcher:
         self._spares = output.Spares(self._register.outputs)
         self._queue: deque[Launch] = deque()
         self._ordered: dict[str, tuple[Launch, Group | None]] = {}  # not yet heard of
-        self._to_end: dict[str, str] = {}  # of those: reasons of requests to end them
-        self._exits: list[tuple[str, int]] = []  # run ids and codes, seen and not looked at
+        self._to_end: dict[str, str] = {}  # run ids and reasons of requests to end them
         self._more_until = 0.0
         self._news = News(self._register)
         self._idle_since = now()
@@ -99,14 +100,17 @@ class Launcher:
             dead = self._living.reap()  # first: then all that they said is there to be read
             self._take(self._starters.read())
             self._living.died(dead)
-            if not self._starting or now() >= self._living.next_look:
-                self._take_exits()  # before the look, which would end what is over
+            self._end_asked()
+            if not self._starting:  # else it takes time from what waits for its start
+                self._living.settle()
             self._living.look()
             self._outbox.add(self._news.step(now(), self._hold))
             self._outbox.send(self._register.entries)
             self._prepare()
             if self._idle():
                 break
+        self._take(self._starters.read())
+        self._living.settle()
         self._news.write()
         self._starters.leave()
         while self._living.untidy and not self._stopping:  # else the next launcher does it
@@ -163,7 +167,7 @@ class Launcher:
                 for launch in launches:
                     launch.check()
                 self._queue.extend(self._register.add(launches))
-                if len(launches) >= _CHUNK:
+                if len(launches) >= _MANY:
                     self._more_until = now() + _MORE
             case "kill":
                 self._kill(message["run_id"], message["reason"])
@@ -179,17 +183,21 @@ class Launcher:
         return None
 
     def _kill(self, run_id: str, reason: str) -> None:
-        self._take(self._starters.read())
-        self._take_exits()  # what has ended by itself was not killed
-        if self._living.end(run_id, reason):
-            return
-        if run_id in self._ordered:
-            self._to_end[run_id] = reason
-            return
         queued = next((x for x in self._queue if x.run_id == run_id), None)
         if queued is not None:
             self._queue.remove(queued)
             self._living.never(queued, "killed", reason)
+        else:
+            self._to_end[run_id] = reason
+
+    def _end_asked(self) -> None:
+        """When all is read that starters saw: what has ended by itself was not killed."""
+        if not self._to_end:
+            return
+        self._living.settle()
+        for run_id, reason in list(self._to_end.items()):
+            if self._living.end(run_id, reason) or run_id not in self._ordered:
+                del self._to_end[run_id]
 
     # Starters
 
@@ -249,26 +257,19 @@ class Launcher:
                 started = self._living.started(record, group)
                 if started:
                     self._news.begun(started, now())
-                if run_id in self._to_end:
-                    self._living.end(run_id, self._to_end.pop(run_id))
             elif record["t"] == "refused":
                 self._refused(record)
+            elif record["t"] == "exited" and run_id in self._ordered:
+                self._refused({"run_id": run_id, "lease": False, "reason": ENDED_BEFORE})
             elif record["t"] == "exited":
-                self._exits.append((run_id, record["code"]))
-
-    def _take_exits(self) -> None:
-        """What follows from a run's end. It takes time from runs that wait for their start."""
-        exits, self._exits = self._exits, []
-        for run_id, code in exits:
-            self._living.exited(run_id, code)
+                self._living.exited(run_id, record["code"])
 
     def _refused(self, record: dict[str, Any]) -> None:
         if self._living.refused(record) or record["run_id"] not in self._ordered:
             return
         launch, group = self._ordered.pop(record["run_id"])
-        self._to_end.pop(launch.run_id, None)
         if group:
-            group.remove()
+            self._living.vacate(group)  # its child may be in it yet, on its way out
         self._living.never(launch, "lost" if record["lease"] else "failed", record["reason"])
 
     # Ending
@@ -320,7 +321,7 @@ class Launcher:
         if self._register.same_boot:
             self._take(record for record in seen if record["t"] != "started")
         self._take(self._starters.read())
-        self._take_exits()
+        self._living.settle()
         self._news.write()
         if not self._register.same_boot:
             self._register.disowned()

@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 _LOOK = 0.25  # seconds between two looks at the sizes of outputs and at the lease
 _SOON = 0.01
 _FEW = 16  # cgroups that are removed between two looks at everything else
-_GATHER = 0.02  # seconds that a result waits for others, to share an fsync
+_GATHER = 0.02  # seconds until what a run has left behind, or a death, is looked at
 
 
 class Living:
@@ -59,6 +59,7 @@ class Living:
         self._pidfds: dict[str, int] = {}  # of runs of an earlier launcher
         # of those, dead and with no exit in the log; whether there was nothing left to write it
         self._vanishing: dict[str, bool] = {}
+        self._exits: deque[tuple[Run, int, float]] = deque()  # see `exited`
         self._vacated: deque[Group] = deque()
         self._unheard: set[str] = set()  # that an earlier launcher's starter may yet start
         self.next_look = 0.0
@@ -91,10 +92,20 @@ class Living:
         return run is not None
 
     def exited(self, run_id: str, code: int) -> None:
-        """The main process has exited; `code` below 0 is a signal."""
+        """The main process has exited; `code` below 0 is a signal. What follows from it, `settle`
+        does, or the next look."""
         run = self._runs.get(run_id)
         if run is not None:
-            self._exited(run, Exit(code, None) if code >= 0 else Exit(None, -code))
+            self._forget_pid(run)  # it may be another process's from now on
+            self._exits.append((run, code, time.time()))
+
+    def settle(self) -> None:
+        """Do what follows from all exits that are known."""
+        while self._exits:
+            run, code, at = self._exits[0]
+            if run.launch.run_id in self._runs:
+                self._exited(run, Exit(code, None) if code >= 0 else Exit(None, -code), at)
+            self._exits.popleft()
 
     def reap(self) -> list[tuple[int, int]]:
         """Pids and exit codes of dead children of our own: starters, orphans of runs, and runs
@@ -140,12 +151,13 @@ class Living:
         at = now()
         if not self._runs or at < self.next_look:
             return
+        self.settle()  # what is over is not ended
         self.follow_lease()
         until = self._lease.until()
         self.next_look = at + _LOOK
         for run in list(self._runs.values()):
             self.next_look = min(self.next_look, max(run.guard(at, until), at + _SOON))
-            self._finish_if_over(run)
+            self._finish_if_over(run, time.time())
         for run_id in list(self._vanishing):
             self._vanish(run_id)
 
@@ -164,6 +176,10 @@ class Living:
         """A run of which there is no process."""
         path = self._register.output_path(launch.run_id)
         self._report(never_ran(launch, state, reason, time.time(), path))
+
+    def vacate(self, group: Group) -> None:
+        """Nobody is to be in it any more: it is removed when there is time."""
+        self._vacated.append(group)
 
     @property
     def untidy(self) -> int:
@@ -219,7 +235,7 @@ class Living:
         """A starter that lives writes the exit down and only then lets the zombie go: what is
         not in the log at the look after that is not written by anybody."""
         if self._vanishing[run_id]:
-            self._exited(self._runs[run_id], Exit(None, None))
+            self._exited(self._runs[run_id], Exit(None, None), time.time())
             return
         entry = self._register.entries[run_id]
         process = procfs.read(entry.started.pid) if entry.started else None
@@ -238,12 +254,12 @@ class Living:
         self._runs[run_id] = run
         return run
 
-    def _exited(self, run: Run, how: Exit) -> None:
+    def _exited(self, run: Run, how: Exit, at: float) -> None:
         self._drop_pidfd(run)
         self._vanishing.pop(run.launch.run_id, None)
-        self._by_pid.pop(run.started.pid, None)
+        self._forget_pid(run)
         run.exited(how, now())
-        if not self._finish_if_over(run):
+        if not self._finish_if_over(run, at):
             self.next_look = min(self.next_look, now() + _GATHER)
 
     def _vacant(self, run: Run) -> bool:
@@ -255,17 +271,21 @@ class Living:
                 return True  # what it left behind would be our child now
         return not run.tree.members()
 
+    def _forget_pid(self, run: Run) -> None:
+        if self._by_pid.get(run.started.pid) is run:
+            del self._by_pid[run.started.pid]
+
     def _drop_pidfd(self, run: Run) -> None:
         descriptor = self._pidfds.pop(run.launch.run_id, -1)
         if descriptor >= 0:
             self._selector.unregister(descriptor)
             os.close(descriptor)
 
-    def _finish_if_over(self, run: Run) -> bool:
+    def _finish_if_over(self, run: Run, at: float) -> bool:
         if not run.over():
             return False
         if run.group:
-            self._vacated.append(run.group)
+            self.vacate(run.group)
         del self._runs[run.launch.run_id]
-        self._report(run.result(time.time()))
+        self._report(run.result(at))
         return True

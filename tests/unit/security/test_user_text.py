@@ -64,7 +64,7 @@ LINE = re.compile(
     r"|# dcron job [0-9]+(, dcron job [0-9]+)*( # dcron-[0-9a-f]{12})?"
     r"|[0-9*/,-]+( [0-9*/,-]+){4} (root |exec /bin/sh -c ')F=/run/dcron/fire; \[ -p \$F \] "
     r"&& \[ ! \$F -nt \$F\.seen \] && echo (tick|[0-9a-f]{8}) 1<>\$F('? # dcron-[0-9a-f]{12})?"
-    r"(; exec sleep \$\(\(46019999999-1\$\(date \+\\%N\)\)\)e-9)?)"
+    r"(; exec sleep \$\(\(160019999999-1\$\(date \+\\%S\\%N\)\)\)e-9)?)"
 )
 SETTINGS = settings(suppress_health_check=list(HealthCheck))
 
