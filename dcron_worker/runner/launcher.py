@@ -38,7 +38,7 @@ from dcron_worker.runner.starters import Starters
 log = logging.getLogger(__name__)
 
 LEASE_PASSED = "lease passed before start"
-ENDED_BEFORE = "it was ended before its start could be written down"
+ENDED_BEFORE = "never started: it ended before its start was written down"
 _CHUNK = 32  # launches between two looks at everything else
 _MANY = 32  # launches of one request, after which more are to be expected
 _MORE = 0.1  # seconds in which they come
@@ -260,7 +260,7 @@ class Launcher:
             elif record["t"] == "refused":
                 self._refused(record)
             elif record["t"] == "exited" and run_id in self._ordered:
-                self._refused({"run_id": run_id, "lease": False, "reason": ENDED_BEFORE})
+                self._refused({"run_id": run_id, "lease": True, "reason": ENDED_BEFORE})
             elif record["t"] == "exited":
                 self._living.exited(run_id, record["code"])
 

@@ -42,6 +42,11 @@ class Launch:
     processes: int | None = None
     isolated: bool = False
 
+    @property
+    def limited(self) -> bool:
+        """Whether a cgroup bounds what it uses."""
+        return (self.memory_bytes, self.cpu_percent, self.processes) != (None, None, None)
+
     def check(self) -> None:
         """LaunchError if the run cannot even be written down."""
         if not _RUN_ID.fullmatch(self.run_id):

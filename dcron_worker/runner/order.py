@@ -16,7 +16,7 @@ from dcron_worker.runner.limits import Group
 from dcron_worker.runner.model import Launch
 
 MARK = "DCRON_LAUNCH"
-_LEASED, _CHANGE, _DIRECTORY = 1, 2, 4
+_LEASED, _CHANGE, _DIRECTORY, _BORN = 1, 2, 4, 8
 
 
 def mark_of(run_id: str, launcher: str) -> str:
@@ -31,6 +31,8 @@ def encode(launch: Launch, mark: str, user: Account, output: str, group: Group |
     flags = _LEASED if launch.leased else 0
     flags |= _CHANGE if user.change else 0
     flags |= _DIRECTORY if launch.working_directory is not None else 0
+    # What has limits would have them before its start is written down, too.
+    flags |= _BORN if group and group.v2 and not launch.limited else 0
     cgroups = [str(directory) for directory in (group.directories if group else ())]
     variables = [f"{name}={value}" for name, value in launch.environment.items()]
     variables.append(f"{MARK}={mark}")

@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 enum { READ = 1 << 18, LENGTH = 4, LONGEST = 256 << 20 };
-enum { LEASED = 1, CHANGE = 2, DIRECTORY = 4 };
+enum { LEASED = 1, CHANGE = 2, DIRECTORY = 4, BORN = 8 };
 enum { NUMBERS = 7, FIXED_STRINGS = 5 };
 
 static char *data;
@@ -109,6 +109,7 @@ bool inbox_first(struct order *order) {
         order->groups[i] = number(at);
     order->leased = n[0] & LEASED;
     order->change = n[0] & CHANGE;
+    order->born = n[0] & BORN && cgroups > 0;
     order->uid = n[1];
     order->gid = n[2];
     order->run_id = string(&at, to);

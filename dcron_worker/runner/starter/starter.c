@@ -20,7 +20,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/sched.h>
 #include <poll.h>
 #include <search.h>
 #include <signal.h>
@@ -30,7 +29,6 @@
 #include <sys/eventfd.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -124,29 +122,54 @@ static bool told(bool done) {
     return done;
 }
 
+/* The kernel's struct clone_args, which headers have since Linux 5.7. */
+struct clone_how {
+    uint64_t flags, pidfd, child_tid, parent_tid, exit_signal, stack, stack_size, tls, set_tid,
+        set_tid_size, cgroup;
+};
+enum { CLONE3 = 435 }; /* for every architecture */
+static const uint64_t INTO_CGROUP = 1ULL << 33;
+
 /* As fork, but into a cgroup of version 2. Who enters one later has the kernel stop each fork and exit
    of the whole host, sometimes until a grace period of RCU is over: 10 to 20 ms, many times a
-   thousand starts. -1 where that cannot be: a kernel before 5.7, a sandbox, version 1. */
+   thousand starts. -1 and errno where that cannot be. The C library does not hear of it: no thread's
+   state may matter here, and there is one thread. */
 static pid_t fork_into(const char *cgroup) {
     int folder = open(cgroup, O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (folder < 0)
         return -1;
-    struct clone_args how = {
-        .flags = CLONE_INTO_CGROUP, .exit_signal = SIGCHLD, .cgroup = (unsigned)folder};
-    pid_t pid = (pid_t)syscall(SYS_clone3, &how, sizeof how);
+    struct clone_how how = {
+        .flags = INTO_CGROUP, .exit_signal = SIGCHLD, .cgroup = (unsigned)folder};
+    pid_t pid = (pid_t)syscall(CLONE3, &how, sizeof how);
+    int error = errno;
     if (pid != 0)
         close(folder);
+    errno = error;
     return pid;
+}
+
+/* Whether it is for this order only that there was no child. */
+static bool may_work_again(int error) {
+    return error == EAGAIN || error == ENOMEM || error == ENOENT || error == ENODEV ||
+           error == EMFILE || error == ENFILE;
 }
 
 /* In the child it does not return. -1 and errno if there is none. */
 static pid_t make_child(const struct order *order) {
+    static bool unable; /* a kernel before 5.7, or a sandbox */
     int64_t before = boot_ns();
-    pid_t pid = order->cgroups[0] == NULL ? -1 : fork_into(order->cgroups[0]);
-    if (pid == 0)
-        become(order, before, 1);
-    if (pid < 0)
-        pid = fork();
+    if (order->born && !unable) {
+        pid_t pid = fork_into(order->cgroups[0]);
+        if (pid == 0)
+            become(order, before, 1);
+        if (pid > 0)
+            return pid;
+        unable = !may_work_again(errno);
+        if (unable)
+            fprintf(stderr, "runs enter their cgroups, which holds up the host for moments: they "
+                            "cannot be born in them: %s\n", strerror(errno));
+    }
+    pid_t pid = fork(); /* it enters all of its cgroups, or says why not */
     if (pid == 0)
         become(order, before, 0);
     return pid;

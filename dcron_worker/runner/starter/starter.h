@@ -16,6 +16,7 @@ struct order {
     char *directory; /* NULL: the user's home */
     bool leased;     /* it may not begin once the lease has passed */
     bool change;     /* the user is another one than the launcher's */
+    bool born;       /* it begins in its first cgroup, if the kernel can do that */
     uid_t uid;
     gid_t gid;
     gid_t *groups;

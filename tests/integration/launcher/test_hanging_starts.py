@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from dcron_worker.runner.launcher import ENDED_BEFORE
 from dcron_worker.runner.starters import PROGRAM
 from tests.integration.launcher.stage import PATIENCE, Stage, running, wait_until
 
@@ -181,15 +182,20 @@ def test_nothing_is_said_of_a_run_that_may_yet_be_started(stage: Stage, early: G
     assert (stage.ended("hanging").exit_code, runs_of(early)) == (3, "ran\n")
 
 
-def test_a_run_that_cannot_be_started_any_more_is_lost(stage: Stage, early: Gate) -> None:
+@pytest.mark.parametrize("restarted", [True, False])
+def test_a_run_that_cannot_be_started_any_more_is_lost(
+    stage: Stage, early: Gate, restarted: bool
+) -> None:
     hang(stage, early)
     starter = stage.starter()
     [child] = map(int, Path(f"/proc/{starter}/task/{starter}/children").read_text().split())
-    stage.crash()
+    if restarted:
+        stage.crash()
     os.kill(child, signal.SIGKILL)
-    stage.begin()
+    if restarted:
+        stage.begin()
     ended = stage.ended("hanging")
-    assert (ended.state, ended.reason) == ("lost", "never started: the launcher was restarted")
+    assert (ended.state, ended.reason) == ("lost", ENDED_BEFORE)
 
 
 def test_a_launcher_leaves_though_an_earlier_one_may_yet_start_a_run(
