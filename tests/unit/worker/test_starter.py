@@ -266,24 +266,49 @@ _NO_BIRTH = (
 )
 
 
-@pytest.mark.parametrize(
-    ("wrapped", "source"), [("open", _NO_ENTRY), ("syscall", _NO_BIRTH)], ids=["born", "enters"]
-)
-def test_a_run_is_born_in_its_cgroup_or_else_enters_it(
-    tmp_path: Path, cgroup: Path, wrapped: str, source: str
-) -> None:
-    (tmp_path / "wrapped.c").write_text(source)
-    program = tmp_path / "dcron-starter"
-    command = ["cc", f"-Wl,--wrap={wrapped}", "-o", program, tmp_path / "wrapped.c", *_SOURCES]
+def _in_cgroup(folder: Path, wrapped: str, source: str, launch: Launch, cgroup: Path) -> Starter:
+    """A starter with this in place of a function of the C library's, told to start the run."""
+    (folder / "wrapped.c").write_text(source)
+    program = folder / "dcron-starter"
+    command = ["cc", f"-Wl,--wrap={wrapped}", "-o", program, folder / "wrapped.c", *_SOURCES]
     subprocess.run(command, check=True)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(starters, "PROGRAM", program)
-        starter = Starter(tmp_path)
-    output = starter.output("run")
+        starter = Starter(folder)
+    output = str(starter.output(launch.run_id))
+    starter.order(launch.run_id, order.encode(launch, "m", _own(), output, Group(cgroup)))
+    return starter
+
+
+@pytest.mark.parametrize(
+    ("wrapped", "source", "says"),
+    [("open", _NO_ENTRY, ""), ("syscall", _NO_BIRTH, "cannot be born")],
+    ids=["born", "enters"],
+)
+def test_a_run_is_born_in_its_cgroup_or_else_enters_it(
+    tmp_path: Path,
+    cgroup: Path,
+    capfd: pytest.CaptureFixture[str],
+    wrapped: str,
+    source: str,
+    says: str,
+) -> None:
     launch = _launch("run", ("/bin/cat", "/proc/self/cgroup"), False, {})
-    starter.order("run", order.encode(launch, "m", _own(), str(output), Group(cgroup)))
+    starter = _in_cgroup(tmp_path, wrapped, source, launch, cgroup)
     assert starter.said("exited", "run")["code"] == 0
-    assert f"/{cgroup.name}\n" in output.read_text()
+    assert f"/{cgroup.name}\n" in starter.output("run").read_text()
+    assert starter.leave() == 0
+    said = capfd.readouterr().err
+    assert says in said if says else said == ""
+
+
+def test_a_run_with_limits_enters_when_its_start_is_written_down(
+    tmp_path: Path, cgroup: Path
+) -> None:
+    launch = replace(_launch("run", ("/bin/true",), False, {}), processes=5)
+    starter = _in_cgroup(tmp_path, "open", _NO_ENTRY, launch, cgroup)
+    assert starter.said("refused", "run")["reason"].startswith("cannot enter its cgroup ")
+    assert starter.said("started", "run")
     assert starter.leave() == 0
 
 
