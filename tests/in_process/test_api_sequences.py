@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tests.contract.described import Run
+from tests.in_process.described import Run
 
 
 def test_operations_one_after_the_other_do_as_they_are_described(tmp_path: Path) -> None:

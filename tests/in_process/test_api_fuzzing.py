@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tests.contract.described import Run
+from tests.in_process.described import Run
 
 
 def test_every_operation_does_as_it_is_described_by_chance(tmp_path: Path) -> None:
