@@ -90,6 +90,7 @@ class Daemon:
         self._again: set[Slot] = set()  # to be decided anew without a hint
         self._scan_at = 0.0
         self._ticked_through = 0
+        self._hinted_early = False
         self._crontab_ill = False
         self._launcher_away = False
         self._away = False
@@ -248,13 +249,14 @@ class Daemon:
         self._again = self._taking.take(self._book.held if self._due else self._again, now)
         if self._due:
             self._ticked_through = minute(now)
+            self._hinted_early = self._membership.held_back
         self._due = False
 
     def _watch_crond(self) -> None:
-        """Tick in crond's place where it does not, and where its clock is ahead: it gives its ticks
-        before their time."""
+        """Tick in crond's place where it does not, and where its clock is ahead, or was when it
+        gave its last tick: that came before its time, and the minute's own does not come."""
         self._crond.look()
-        unheard = self._crond.ill or self._membership.held_back
+        unheard = self._crond.ill or self._membership.held_back or self._hinted_early
         if unheard and minute(self._clock.wall()) > self._ticked_through:
             self._due = True
 

@@ -195,9 +195,10 @@ class Launcher:
         if not self._to_end:
             return
         self._living.settle()
-        for run_id, reason in list(self._to_end.items()):
-            if self._living.end(run_id, reason) or run_id not in self._ordered:
-                del self._to_end[run_id]
+        asked, self._to_end = self._to_end, {}
+        for run_id, reason in asked.items():
+            if not self._living.end(run_id, reason) and run_id in self._ordered:
+                self._to_end[run_id] = reason
 
     # Starters
 
@@ -250,6 +251,7 @@ class Launcher:
 
     def _take(self, seen: Iterable[dict[str, Any]]) -> None:
         """What the starters saw: the beginnings and ends of runs."""
+        unbegun: list[str] = []
         for record in seen:
             run_id = record["run_id"]
             if record["t"] == "started":
@@ -260,9 +262,11 @@ class Launcher:
             elif record["t"] == "refused":
                 self._refused(record)
             elif record["t"] == "exited" and run_id in self._ordered:
-                self._refused({"run_id": run_id, "lease": True, "reason": ENDED_BEFORE})
+                unbegun.append(run_id)
             elif record["t"] == "exited":
                 self._living.exited(run_id, record["code"])
+        for run_id in unbegun:  # unless the child did say why, by the pipe, which is read last
+            self._refused({"run_id": run_id, "lease": True, "reason": ENDED_BEFORE})
 
     def _refused(self, record: dict[str, Any]) -> None:
         if self._living.refused(record) or record["run_id"] not in self._ordered:
@@ -317,9 +321,9 @@ class Launcher:
                 self._register.start(record)
         unheard = self._living.recover()
         self._ordered = {x.run_id: (x, self._cgroups.find(x.run_id)) for x in unheard}
-        self._starters.expect(self._ordered)
         if self._register.same_boot:
             self._take(record for record in seen if record["t"] != "started")
+        self._starters.expect(self._ordered)
         self._take(self._starters.read())
         self._living.settle()
         self._news.write()

@@ -29,6 +29,7 @@ log = logging.getLogger(__name__)
 
 _LOOK = 0.25  # seconds between two looks at the sizes of outputs and at the lease
 _SOON = 0.01
+_TRIES = 50  # to remove a cgroup that a child is about to leave
 _FEW = 16  # cgroups that are removed between two looks at everything else
 _GATHER = 0.02  # seconds until what a run has left behind, or a death, is looked at
 
@@ -60,7 +61,7 @@ class Living:
         # of those, dead and with no exit in the log; whether there was nothing left to write it
         self._vanishing: dict[str, bool] = {}
         self._exits: deque[tuple[Run, int, float]] = deque()  # see `exited`
-        self._vacated: deque[Group] = deque()
+        self._vacated: deque[tuple[Group, int]] = deque()  # and how often to try
         self._unheard: set[str] = set()  # that an earlier launcher's starter may yet start
         self.next_look = 0.0
 
@@ -179,7 +180,7 @@ class Living:
 
     def vacate(self, group: Group) -> None:
         """Nobody is to be in it any more: it is removed when there is time."""
-        self._vacated.append(group)
+        self._vacated.append((group, _TRIES))
 
     @property
     def untidy(self) -> int:
@@ -189,8 +190,12 @@ class Living:
     def tidy(self) -> None:
         """Remove a few of them."""
         for _ in range(min(_FEW, len(self._vacated))):
-            group = self._vacated.popleft()
-            if not group.remove():
+            group, tries = self._vacated.popleft()
+            if group.remove():
+                continue
+            if tries > 1:
+                self._vacated.append((group, tries - 1))
+            else:
                 where = ", ".join(map(str, group.directories))
                 log.warning("cgroups of a run that is over stay: %s", where)
 

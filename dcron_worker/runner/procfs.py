@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import signal
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
+
+log = logging.getLogger(__name__)
 
 _PROC = Path("/proc")
 # Of the fields behind the name in /proc/<pid>/stat.
@@ -87,8 +91,19 @@ def send(process: Process, number: signal.Signals) -> None:
         if start_ticks(process.pid) == process.ticks:
             with contextlib.suppress(ProcessLookupError):
                 signal.pidfd_send_signal(descriptor, number)
+    except PermissionError:  # another user's, as by sudo, and we are not root: others are told
+        _say_not_ours(process.pid, process.ticks)
     finally:
         os.close(descriptor)
+
+
+@lru_cache(maxsize=1024)  # once for each process: it may be tried twenty times a second
+def _say_not_ours(pid: int, ticks: int) -> None:
+    log.warning(
+        "pid=%d start_ticks=%d cannot be ended: another user's, and this launcher is not root",
+        pid,
+        ticks,
+    )
 
 
 def _fields(pid: int) -> list[bytes] | None:

@@ -87,6 +87,22 @@ def test_p2_a_clock_that_is_ahead_fires_by_the_services_time(world: World, node:
     assert fence(world, job).mark == START + 180
 
 
+def test_p2_a_minute_that_was_hinted_before_its_time_does_not_wait_for_the_next_hint(
+    world: World, node: Node
+) -> None:
+    world.post()
+    world.turn()
+    clock = skew(world, node, timing.CLOCK_OFFSET + 1)
+    world.time.now = START + 60 - timing.CLOCK_OFFSET - 0.5  # by its clock the minute has begun
+    node.turn()
+    assert minutes(node) == []
+    clock.ahead = 0.0  # set right before the minute comes, of which crond has said all it will
+    node.membership.beat()
+    world.time.now = START + 60.5
+    node.daemon.step()
+    assert minutes(node) == [1]
+
+
 def test_p2_a_clock_that_steps_ahead_between_two_beats_is_not_followed(
     world: World, node: Node
 ) -> None:

@@ -29,6 +29,7 @@
 #include <sys/eventfd.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -127,7 +128,11 @@ struct clone_how {
     uint64_t flags, pidfd, child_tid, parent_tid, exit_signal, stack, stack_size, tls, set_tid,
         set_tid_size, cgroup;
 };
-enum { CLONE3 = 435 }; /* for every architecture */
+#ifdef SYS_clone3
+enum { CLONE3 = SYS_clone3 };
+#else
+enum { CLONE3 = 435 }; /* headers before 5.3; where that is another number there is none */
+#endif
 static const uint64_t INTO_CGROUP = 1ULL << 33;
 
 /* As fork, but into a cgroup of version 2. Who enters one later has the kernel stop each fork and exit

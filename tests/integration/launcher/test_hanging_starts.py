@@ -45,7 +45,7 @@ int __wrap_chdir(const char *folder) {
 }
 
 bool __wrap_record_started(const char *run_id, int64_t before) {
-    if (strcmp(run_id, "hanging") == 0)
+    if (strncmp(run_id, "hanging", 7) == 0)
         wait_at(EARLY);
     return __real_record_started(run_id, before);
 }
@@ -193,9 +193,33 @@ def test_a_run_that_cannot_be_started_any_more_is_lost(
         stage.crash()
     os.kill(child, signal.SIGKILL)
     if restarted:
+        [log] = (stage.state / "starters").iterdir()
+        wait_until(lambda: "exited" in log.read_text())  # else nobody knows but by the lock
         stage.begin()
     ended = stage.ended("hanging")
     assert (ended.state, ended.reason) == ("lost", ENDED_BEFORE)
+
+
+def test_a_launcher_leaves_though_of_two_early_ones_one_will_never_start(
+    stage: Stage, early: Gate
+) -> None:
+    hang(stage, early)
+    starter = stage.starter()
+    children = Path(f"/proc/{starter}/task/{starter}/children")
+    [child] = map(int, children.read_text().split())
+    stage.start("hanging-too", "exit 4")
+    wait_until(lambda: len(children.read_text().split()) == 2)
+    stage.crash()
+    os.kill(child, signal.SIGKILL)
+    [log] = (stage.state / "starters").iterdir()
+    wait_until(lambda: "exited" in log.read_text())
+    stage.begin()
+    assert stage.ended("hanging").reason == ENDED_BEFORE
+    stage.processes[-1].terminate()
+    assert stage.processes[-1].wait(PATIENCE) == 0
+    early.open()
+    stage.begin()
+    assert stage.ended("hanging-too").exit_code == 4
 
 
 def test_a_launcher_leaves_though_an_earlier_one_may_yet_start_a_run(

@@ -181,7 +181,8 @@ def test_a_user_line_carries_its_instance() -> None:
 def hint(fifo: Path, line: str, seconds: float = 60) -> None:
     command = line.split(" ", 6)[6] if " root " in line else line.split(" ", 5)[5]
     command = command.replace(r"\%", "%")  # as crond does
-    (fifo.parent / "sleep").write_text("#!/bin/sh\n")  # until the next minute: no test waits for it
+    # Until the next minute: no test waits for it.
+    (fifo.parent / "sleep").write_text(f"#!/bin/sh\necho $1 >>{fifo.parent}/slept\n")
     (fifo.parent / "sleep").chmod(0o755)
     path = {"PATH": f"{fifo.parent}:/usr/bin:/bin"}
     subprocess.run(["/bin/sh", "-c", command], env=path, check=False, timeout=seconds)
@@ -204,3 +205,6 @@ def test_a_line_hints_into_the_fifo_and_never_waits(tmp_path: Path, form: str) -
     hint(fifo, line)
     assert os.read(reader, 100) == b"tick\n"
     os.close(reader)
+    slept = (tmp_path / "slept").read_text().split() if form == "system" else []
+    assert len(slept) == (3 if form == "system" else 0)
+    assert all(0 < float(pause) <= 60.02 for pause in slept)
