@@ -4,19 +4,50 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
+from dcron_app.api.services import Services, Settings
 from dcron_common import paths
+from dcron_common.db import tokens, users
+from dcron_common.object_store.directory import DirectoryStore
 from dcron_common.paths import Slot
 from dcron_common.protocol import Fence
 from dcron_common.run import RunRecord
 from dcron_worker.runner.model import Started
-from tests.in_process.world import Node, World
+from tests.in_process.world import START, Node, World
 from tests.unit.app.api_client import Api
 
 JOB = {"executable": "old", "schedule": "* * * * *", "type": "command"}
 YEARLY = {**JOB, "schedule": "0 0 1 1 *"}
 SCRIPT = {**YEARLY, "type": "script", "executable": base64.b64encode(b"#!/bin/sh\n").decode()}
+
+
+@contextmanager
+def api_on(
+    world: World, folder: Path, people: Sequence[tuple[str, users.Role, list[str]]]
+) -> Iterator[Api]:
+    """The API on the world, with a session of its own. `folder` holds its objects; `people` are
+    names, roles and the OS users that jobs may run as, each with a token by the role's name."""
+    session = world.ensemble.session()
+    session.start(1)
+    opened: dict[str, str] = {}
+    for name, role, os_users in people:
+        users.add_user(world.database, name, role, [], os_users, START, "test")
+        token = tokens.add_token(world.database, name, "test", None, START, "test")
+        opened[role.value] = token.text
+    services = Services(
+        world.database,
+        session,
+        DirectoryStore(folder),
+        world.time.clock(),
+        Settings(),
+        ring=world.ring,
+    )
+    yield Api(services, world.ensemble, session, folder, [], opened)
+    session.stop()
 
 
 def made(api: Api, body: dict[str, Any]) -> int:

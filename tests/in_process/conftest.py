@@ -7,12 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from dcron_app.api.services import Services, Settings
-from dcron_common.db import tokens, users
-from dcron_common.object_store.directory import DirectoryStore
+from dcron_common.db import users
 from dcron_common.settings import RetentionConfig
+from tests.in_process.asking import api_on
 from tests.in_process.rounds import Rounds
-from tests.in_process.world import START, World
+from tests.in_process.world import World
 from tests.unit.app.api_client import Api
 
 
@@ -26,22 +25,9 @@ def world(tmp_path: Path) -> Iterator[World]:
 
 @pytest.fixture
 def api(world: World, tmp_path: Path) -> Iterator[Api]:
-    """The API on the world, with a session of its own and an admin."""
-    session = world.ensemble.session()
-    session.start(1)
-    users.add_user(world.database, "ann", users.Role.ADMIN, [], ["*"], START, "test")
-    token = tokens.add_token(world.database, "ann", "test", None, START, "test").text
-    folder = tmp_path / "objects"
-    services = Services(
-        world.database,
-        session,
-        DirectoryStore(folder),
-        world.time.clock(),
-        Settings(),
-        ring=world.ring,
-    )
-    yield Api(services, world.ensemble, session, folder, [], {"admin": token})
-    session.stop()
+    """The API on the world, and an admin."""
+    with api_on(world, tmp_path / "objects", [("ann", users.Role.ADMIN, ["*"])]) as opened:
+        yield opened
 
 
 @pytest.fixture

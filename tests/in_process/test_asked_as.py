@@ -13,10 +13,9 @@ from typing import Any
 
 import pytest
 
-from dcron_app.api.services import Services, Settings
-from dcron_common.db import tokens, users
-from dcron_common.object_store.directory import DirectoryStore
-from tests.in_process.world import START, World
+from dcron_common.db import users
+from tests.in_process.asking import api_on
+from tests.in_process.world import World
 from tests.unit.app.api_client import Api
 
 SCRIPT = {
@@ -30,28 +29,12 @@ SCRIPT = {
 @pytest.fixture
 def api(world: World, tmp_path: Path) -> Iterator[Api]:
     """The API on the world: ann is an admin, oskar an operator who may run as `web` only."""
-    session = world.ensemble.session()
-    session.start(1)
-    opened = {}
-    for name, role, os_users in [
+    people = [
         ("ann", users.Role.ADMIN, ["*", "root"]),
         ("oskar", users.Role.OPERATOR, ["web"]),
-    ]:
-        users.add_user(world.database, name, role, [], os_users, START, "test")
-        opened[role.value] = tokens.add_token(
-            world.database, name, "test", None, START, "test"
-        ).text
-    folder = tmp_path / "objects"
-    services = Services(
-        world.database,
-        session,
-        DirectoryStore(folder),
-        world.time.clock(),
-        Settings(),
-        ring=world.ring,
-    )
-    yield Api(services, world.ensemble, session, folder, [], opened)
-    session.stop()
+    ]
+    with api_on(world, tmp_path / "objects", people) as opened:
+        yield opened
 
 
 def made(world: World, api: Api, **more: Any) -> int:

@@ -13,7 +13,7 @@ from dcron_common.run import RunState
 from tests.in_process.asking import JOB, fences, made, patch
 from tests.in_process.look import unaccounted
 from tests.in_process.witness import Witness
-from tests.in_process.world import START, World
+from tests.in_process.world import START, Node, World
 from tests.unit.app.api_client import Api
 
 
@@ -141,12 +141,8 @@ def test_p8_places_that_are_opened_again_tell_what_was_due_since_they_were_wante
     assert len(keys) == len(set(keys))
 
 
-@pytest.mark.parametrize("before", ["one", "all"])
-def test_p7_a_closed_place_tells_nothing_of_minutes_that_others_run(
-    world: World, api: Api, before: str
-) -> None:
-    """A run outlives two changes, so its place is still known."""
-    node = world.add("a")
+def moved_under_a_run(world: World, api: Api, node: Node, before: str) -> int:
+    """A job that was placed on `before`, and on the other since; a run has outlived the change."""
     other = "all" if before == "one" else "one"
     job = made(api, {**JOB, "concurrency": "allow", "placement": {"on": before}})
     world.go(62)
@@ -155,6 +151,16 @@ def test_p7_a_closed_place_tells_nothing_of_minutes_that_others_run(
         world.go(60)
         while len(node.processes.running) > 1:
             end_newest(world)
+    return job
+
+
+@pytest.mark.parametrize("before", ["one", "all"])
+def test_p7_a_closed_place_tells_nothing_of_minutes_that_others_run(
+    world: World, api: Api, before: str
+) -> None:
+    """A run outlives two changes, so its place is still known."""
+    node = world.add("a")
+    job = moved_under_a_run(world, api, node, before)
     patch(api, job, retries=1)
     world.go(70)
     assert len(fences(world, job)) == 2
@@ -170,14 +176,7 @@ def test_p7_a_closed_place_of_a_removed_job_tells_nothing_of_minutes_that_others
 ) -> None:
     """The job goes back to the place that a run keeps, and is removed before any leader looks."""
     node = world.add("a")
-    other = "all" if before == "one" else "one"
-    job = made(api, {**JOB, "concurrency": "allow", "placement": {"on": before}})
-    world.go(62)
-    patch(api, job, placement={"on": other})
-    for _ in range(3):
-        world.go(60)
-        while len(node.processes.running) > 1:
-            end_newest(world)
+    job = moved_under_a_run(world, api, node, before)
     world.go(10)
     patch(api, job, placement={"on": before})
     assert api.call("DELETE", f"/jobs/{job}").status == 200
